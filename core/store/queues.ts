@@ -1,0 +1,27 @@
+/** What the engine must know about a kind of job. */
+export interface QueueDefinition<Payload extends object> {
+  /** Of the jobs with one key, at most one is worked on at a time, over all processes. */
+  key(payload: Payload): string;
+  /** How often a job is tried again, with growing pauses, before it is given up. */
+  retryLimit: number;
+}
+
+export type QueueDefinitions<Queues> = { [Name in keyof Queues]: QueueDefinition<object> };
+export type PayloadOf<Definition> = Definition extends QueueDefinition<infer Payload> ? Payload : never;
+
+const queue = <Payload extends object>(definition: QueueDefinition<Payload>): QueueDefinition<Payload> =>
+  definition;
+
+/** Every kind of durable work. A job only says "look at this row and advance it"; the row says where it stands. */
+export const queues = {
+  /** A message was written to the inbox. */
+  inbox: queue<{ messageId: string }>({ key: ({ messageId }) => messageId, retryLimit: 8 }),
+  /** A run has an open turn. */
+  run: queue<{ runId: string }>({ key: ({ runId }) => runId, retryLimit: 8 }),
+  /** A conversation has something to send. */
+  outbox: queue<{ conversationId: string }>({ key: ({ conversationId }) => conversationId, retryLimit: 12 }),
+  /** Time to look for sandboxes nobody needs. */
+  reap: queue<Record<never, never>>({ key: () => 'all', retryLimit: 2 }),
+};
+
+export type Queues = typeof queues;

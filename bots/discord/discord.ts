@@ -1,0 +1,151 @@
+import {
+  type APIMessage,
+  REST,
+  type RESTGetAPIChannelMessagesResult,
+  RESTJSONErrorCodes,
+  type RESTOptions,
+  Routes,
+} from 'discord.js';
+import type { Reaction, Receive, Surface } from '#core/conversations/surface.ts';
+import { SurfaceError } from '#core/conversations/surface.ts';
+import type { Logger } from '#observability/log.ts';
+import { messageOf, messageRef, nameFrom, onMessage, placeOf } from './address.ts';
+import { commands } from './commands.ts';
+import { isOldEdit, refusedWith, toSurfaceError } from './errors.ts';
+import { createGateway } from './gateway.ts';
+import { createIncoming } from './incoming.ts';
+import { hasKey, nonceOf, renderCard } from './render.ts';
+import { roleOf } from './role.ts';
+import type { DiscordSettings } from './settings.ts';
+
+export { env } from './settings.ts';
+
+const emojis: Record<Reaction, string> = { seen: '👀', done: '✅', failed: '❌' };
+
+/** Longest wait discord.js does by itself when Discord limits us; past it the outbox decides. */
+const PATIENCE_MS = 5000;
+/** A week without a word; the longest Discord has. */
+const ARCHIVE_MINUTES = 10_080;
+const SEARCH_DEPTH = 50;
+
+/** Comio on Discord: we hear over the gateway and speak over REST. */
+export function createDiscord(deps: { settings: DiscordSettings; receive: Receive; log: Logger }): Surface {
+  const { settings, receive } = deps;
+  const log = deps.log.child({ surface: 'discord' });
+  const token = settings.DISCORD_TOKEN;
+  const restOptions: Partial<RESTOptions> = {
+    ...(settings.DISCORD_API_URL === undefined ? {} : { api: settings.DISCORD_API_URL }),
+    rejectOnRateLimit: (limited) => limited.timeToReset > PATIENCE_MS || isOldEdit(limited),
+  };
+  const rest = new REST({ version: '10', ...restOptions });
+  if (token !== undefined) rest.setToken(token);
+  const gateway = createGateway({
+    token,
+    rest: restOptions,
+    messageContent: settings.DISCORD_MESSAGE_CONTENT === 'true',
+    incoming: createIncoming({ rest, receive, log }),
+    log,
+  });
+
+  async function call<T>(doing: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw toSurfaceError(error, doing);
+    }
+  }
+
+  async function send(channel: string, body: object, key: string): Promise<APIMessage> {
+    const nonce = { nonce: nonceOf(key), enforce_nonce: true };
+    return (await rest.post(Routes.channelMessages(channel), { body: { ...body, ...nonce } })) as APIMessage;
+  }
+
+  async function startThread(parent: string, message: string, name: string): Promise<void> {
+    try {
+      const body = { name, auto_archive_duration: ARCHIVE_MINUTES };
+      await rest.post(Routes.threads(parent, message), { body });
+    } catch (error) {
+      if (!refusedWith(error, RESTJSONErrorCodes.ThreadAlreadyCreatedForMessage)) throw error;
+    }
+  }
+
+  return {
+    name: 'discord',
+    pace: { updateMs: settings.DISCORD_UPDATE_MS },
+
+    status: gateway.status,
+
+    // Everything comes over the gateway.
+    mount() {},
+
+    start: () =>
+      call('connecting', async () => {
+        const application = await gateway.connect();
+        await rest.put(Routes.applicationCommands(application), { body: commands });
+      }),
+
+    post: (conversation, card, key) =>
+      call('posting', async () => {
+        const { guild, parent, thread, name } = placeOf(conversation);
+        const body = renderCard(card, key);
+        const threadName = name ?? nameFrom(card.title) ?? 'Comio';
+        if (thread !== undefined) {
+          try {
+            const sent = await send(thread, body, key);
+            return messageRef(conversation, guild, thread, sent.id);
+          } catch (error) {
+            if (parent === undefined || !refusedWith(error, RESTJSONErrorCodes.UnknownChannel)) throw error;
+          }
+          await startThread(parent, thread, threadName);
+          const sent = await send(thread, body, key);
+          return messageRef(conversation, guild, thread, sent.id);
+        }
+        if (parent === undefined)
+          throw new SurfaceError('invalid', 'The address names neither thread nor channel');
+        const sent = await send(parent, body, key);
+        await startThread(parent, sent.id, threadName);
+        return messageRef(onMessage(guild, parent, sent.id, name), guild, parent, sent.id);
+      }),
+
+    find: (conversation, key) =>
+      call('looking for a message', async () => {
+        const { guild, parent, thread, name } = placeOf(conversation);
+        const channel = thread ?? parent;
+        if (channel === undefined) return undefined;
+        const query = new URLSearchParams({ limit: String(SEARCH_DEPTH) });
+        let messages: RESTGetAPIChannelMessagesResult;
+        try {
+          messages = (await rest.get(Routes.channelMessages(channel), {
+            query,
+          })) as RESTGetAPIChannelMessagesResult;
+        } catch (error) {
+          // The thread was not even started.
+          if (refusedWith(error, RESTJSONErrorCodes.UnknownChannel)) return undefined;
+          throw error;
+        }
+        const found = messages.find((message) => message.author.bot && hasKey(message.components, key));
+        if (!found) return undefined;
+        if (thread !== undefined) return messageRef(conversation, guild, channel, found.id);
+        await startThread(channel, found.id, name ?? 'Comio');
+        return messageRef(onMessage(guild, channel, found.id, name), guild, channel, found.id);
+      }),
+
+    update: (ref, card, key) =>
+      call('editing', async () => {
+        const { channel, message } = messageOf(ref);
+        await rest.patch(Routes.channelMessage(channel, message), { body: renderCard(card, key) });
+      }),
+
+    react: (ref, reaction) =>
+      call('reacting', async () => {
+        const { channel, message } = messageOf(ref);
+        const emoji = encodeURIComponent(emojis[reaction]);
+        await rest.put(Routes.channelMessageOwnReaction(channel, message, emoji));
+      }),
+
+    role: (person, conversation) =>
+      Promise.resolve(roleOf(person, conversation, settings.DISCORD_OPERATOR_ROLES)),
+
+    [Symbol.asyncDispose]: () => gateway[Symbol.asyncDispose](),
+  };
+}

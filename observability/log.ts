@@ -9,6 +9,9 @@ export interface Logger {
   child(fields: object): Logger;
 }
 
-/** JSON lines on stderr, so that stdout stays free for commands that print data. */
-export const createLogger = (level: string): Logger =>
-  pino({ level, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination(2));
+/** JSON lines on stderr, so that stdout stays free for what people read. Every line passes `redact`. */
+export const createLogger = (level: string, redact: (text: string) => string = (text) => text): Logger =>
+  pino(
+    { level, timestamp: pino.stdTimeFunctions.isoTime },
+    { write: (line: string) => void process.stderr.write(redact(line)) },
+  );

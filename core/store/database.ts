@@ -39,19 +39,17 @@ export interface DatabaseSettings {
 
 export interface OpenOptions extends DatabaseSettings {
   log: Logger;
-  /** A `dumpDataDir` to start a PGlite directory that is not there yet from. */
-  template?: Blob | undefined;
 }
 
 /** Opens the database; it is not migrated yet (see migrate.ts). Throws StoreError. */
 export const openDatabase = (options: OpenOptions): Promise<Database> =>
   options.url === undefined ? openEmbedded(options) : openServer(options.url, options.log);
 
-const openEmbedded = async ({ dataDir, log, template }: OpenOptions): Promise<PgliteDatabase> => {
+const openEmbedded = async ({ dataDir, log }: OpenOptions): Promise<PgliteDatabase> => {
   const directory = resolve(dataDir);
   await using opening = new AsyncDisposableStack();
   opening.use(lockDirectory(directory));
-  const pglite = await openPglite(directory, template);
+  const pglite = await openPglite(directory);
   opening.defer(() => pglite.close());
   opening.use(
     vacuumEvery(pglite, HOUR_MS, (error) =>

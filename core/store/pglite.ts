@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, openAsBlob } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
@@ -8,33 +8,44 @@ import { pgliteParsers } from './types.ts';
 /** The default of 128 MB buys an embedded database nothing and costs 130 MB of memory. */
 const startParams = [...PGlite.defaultStartParams, '-c', 'shared_buffers=16MB'];
 
-const open = (dataDir: string, template?: Blob): Promise<PGlite> =>
+const directoryOf = (dataDir: string): string => join(dataDir, 'pglite');
+
+const open = (directory: string, backup?: Blob): Promise<PGlite> =>
   PGlite.create({
-    dataDir,
+    dataDir: directory,
     extensions: { vector },
     parsers: pgliteParsers,
     startParams,
-    ...(template ? { loadDataDir: template } : {}),
+    ...(backup ? { loadDataDir: backup } : {}),
   });
 
-export const pgliteDirectory = (dataDir: string): string => join(dataDir, 'pglite');
+export const pgliteExists = (dataDir: string): boolean => existsSync(directoryOf(dataDir));
+
+/** Opens `<dataDir>/pglite`, creating it if it is not there. The caller holds the lock on `dataDir`. */
+export const openPglite = async (dataDir: string): Promise<PGlite> => {
+  if (!pgliteExists(dataDir)) await createPglite(dataDir);
+  return open(directoryOf(dataDir));
+};
 
 /**
- * Opens `<dataDir>/pglite`, creating it first if it is not there: from `template` (a `dumpDataDir`), or empty.
- * It is created beside its place and moved there whole, because a process killed half-way through the first
- * initialisation leaves a directory that can never be opened. The caller holds the directory's lock.
+ * Makes `<dataDir>/pglite`, empty or from the file of a backup. Throws when the backup cannot be read or opened,
+ * and leaves nothing then. It is made beside its place and moved there whole, because a process killed half-way
+ * through the first initialisation leaves a directory that can never be opened.
  */
-export const openPglite = async (dataDir: string, template?: Blob): Promise<PGlite> => {
-  const directory = pgliteDirectory(dataDir);
-  if (!existsSync(directory)) {
-    const unfinished = `${directory}.unfinished`;
+export const createPglite = async (dataDir: string, backupFile?: string): Promise<void> => {
+  const unfinished = `${directoryOf(dataDir)}.unfinished`;
+  await rm(unfinished, { recursive: true, force: true });
+  await mkdir(unfinished, { recursive: true, mode: 0o700 });
+  try {
+    const pglite = await open(
+      unfinished,
+      backupFile === undefined ? undefined : await openAsBlob(backupFile),
+    );
+    await pglite.close();
+    await rename(unfinished, directoryOf(dataDir));
+  } finally {
     await rm(unfinished, { recursive: true, force: true });
-    await mkdir(dataDir, { recursive: true });
-    const fresh = await open(unfinished, template);
-    await fresh.close();
-    await rename(unfinished, directory);
   }
-  return open(directory);
 };
 
 /** PGlite has no autovacuum, and a queue's tables are mostly dead rows. */

@@ -1,3 +1,5 @@
+import type { Jobs } from './jobs.ts';
+
 /** What the engine must know about a kind of job. */
 export interface QueueDefinition<Payload extends object> {
   /** Of the jobs with one key, at most one is worked on at a time, over all processes. */
@@ -25,3 +27,6 @@ export const queues = {
 };
 
 export type Queues = typeof queues;
+
+/** What a part needs that only asks for work. */
+export type Sender = Pick<Jobs<Queues>, 'send'>;

@@ -41,6 +41,9 @@ export interface ConversationTable {
   run_id: Nullable<string>;
   /** When a message of ours was last edited here: what the surface's pace counts from. */
   edited_at: NullableTime;
+  /** The delivery that sends here now; another may take over when the lease has run out. */
+  sender: Nullable<string>;
+  sender_until: NullableTime;
   created_at: Time;
 }
 

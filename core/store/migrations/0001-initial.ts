@@ -42,6 +42,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       project_id text references project,
       run_id text references run,
       edited_at timestamptz,
+      sender text,
+      sender_until timestamptz,
       created_at timestamptz not null default now(),
       unique (surface, key)
     )`.execute(db);

@@ -1,0 +1,41 @@
+import type { EnvSpec } from '#core/config.ts';
+import type { Receive, Surface, SurfaceName } from '#core/conversations/surface.ts';
+import type { Logger } from '#observability/log.ts';
+import { env as discord } from './discord/settings.ts';
+import { env as github } from './github/settings.ts';
+import { env as slack } from './slack/settings.ts';
+
+type Settings = Readonly<Record<string, unknown>>;
+
+export interface SurfaceFactory {
+  env: EnvSpec;
+  /** Without one of these the surface is off. */
+  needs: readonly string[];
+  /** Loads the platform's library only when the surface is configured. */
+  create(deps: { settings: never; receive: Receive; log: Logger }): Promise<Surface>;
+}
+
+/** The registry of surfaces. */
+export const surfaces = {
+  slack: {
+    env: slack,
+    needs: ['SLACK_BOT_TOKEN'],
+    create: async (deps) => (await import('./slack/slack.ts')).createSlack(deps),
+  },
+  discord: {
+    env: discord,
+    needs: ['DISCORD_TOKEN'],
+    create: async (deps) => (await import('./discord/discord.ts')).createDiscord(deps),
+  },
+  github: {
+    env: github,
+    needs: ['GITHUB_APP_ID', 'GITHUB_PRIVATE_KEY', 'GITHUB_WEBHOOK_SECRET'],
+    create: async (deps) => (await import('./github/github.ts')).createGitHub(deps),
+  },
+} satisfies Record<SurfaceName, SurfaceFactory>;
+
+export const env = { ...slack, ...discord, ...github };
+
+/** Names of the settings that keep a surface from being on; empty when it is. */
+export const missing = (surface: SurfaceFactory, settings: Settings): string[] =>
+  surface.needs.filter((name) => settings[name] === undefined);

@@ -1,0 +1,181 @@
+import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import type { Hono } from 'hono';
+import type { Forge } from '#adapters/forge/forge.ts';
+import { forges } from '#adapters/forge/index.ts';
+import { chooseModel } from '#adapters/llm/choose-model.ts';
+import { type RetryOptions, withRetry } from '#adapters/llm/retry.ts';
+import type { Logger } from '#observability/log.ts';
+import { createMetrics } from '#observability/metrics.ts';
+import { createRedactor } from '#observability/redact.ts';
+import { drivers } from '#sandbox/drivers/index.ts';
+import { createGitTransport } from '#sandbox/git-transport.ts';
+import type { SandboxDriver } from '#sandbox/sandbox.ts';
+import type { Config } from './config.ts';
+import { createDispatch } from './conversations/dispatch.ts';
+import { createInbox } from './conversations/inbox.ts';
+import { createOutbox } from './conversations/outbox.ts';
+import type { Receive, Surface, SurfaceName } from './conversations/surface.ts';
+import { createEngine } from './runs/engine.ts';
+import { createStops } from './runs/stops.ts';
+import { createServer } from './server.ts';
+import { statusView } from './status-view.ts';
+import { openDatabase } from './store/database.ts';
+import { openJobs } from './store/jobs.ts';
+import { migrate } from './store/migrate.ts';
+import { queues } from './store/queues.ts';
+
+const MODEL_RETRY: RetryOptions = {
+  attempts: 4,
+  baseMs: 1000,
+  sleep: (ms, signal) => setTimeout(ms, undefined, signal ? { signal } : {}),
+  random: Math.random,
+};
+
+export interface Comio extends AsyncDisposable {
+  /** The HTTP side; surfaces are mounted on it by {@link Comio.start}. */
+  app: Hono;
+  /** What surfaces call with everything they hear. */
+  receive: Receive;
+  /** Mounts and connects the surfaces, then starts to work on what waits. */
+  start(surfaces: readonly Surface[]): Promise<void>;
+}
+
+export interface Parts {
+  config: Config;
+  log: Logger;
+  /** Instead of what the configuration says; for tests of the core. */
+  driver?: SandboxDriver | undefined;
+  forge?: Forge | undefined;
+}
+
+/** The composition root: every part but the surfaces. */
+export async function createComio({ config, log, ...given }: Parts): Promise<Comio> {
+  await using building = new AsyncDisposableStack();
+  const database = building.use(
+    await openDatabase({ url: config.DATABASE_URL, dataDir: config.COMIO_DATA_DIR, log }),
+  );
+  await migrate(database);
+  const { db } = database;
+  if (database.ownsAlone) await db.updateTable('conversation').set({ sender_until: null }).execute();
+  const jobs = building.use(await openJobs(database, { log, queues }));
+
+  const metrics = createMetrics();
+  const redact = createRedactor(config.secrets);
+  const surfaces = new Map<SurfaceName, Surface>();
+  const driver =
+    given.driver ??
+    building.use(drivers.docker({ dockerHost: config.DOCKER_HOST, dataDir: config.COMIO_DATA_DIR, log }));
+  const forge =
+    given.forge ?? (forges.github.configured(config) ? forges.github.create(config, log) : undefined);
+  const chosen = chooseModel(config);
+  const stops = building.use(createStops(db, log));
+  const outbox = createOutbox({
+    db,
+    jobs,
+    surfaces: () => surfaces,
+    redact,
+    log,
+    onSent: (surface, ok) => metrics.sends.inc({ surface, result: ok ? 'ok' : 'error' }),
+  });
+  const inbox = createInbox({
+    db,
+    jobs,
+    outbox,
+    redact,
+    onReceived: ({ conversation }, result) => metrics.messages.inc({ surface: conversation.surface, result }),
+  });
+  const { dispatch, giveUp } = createDispatch({
+    db,
+    jobs,
+    outbox,
+    stops,
+    surfaces: () => surfaces,
+    forge,
+    log,
+  });
+  const engine = createEngine({
+    db,
+    jobs,
+    outbox,
+    stops,
+    driver,
+    forge,
+    transport: createGitTransport({ dataDir: join(config.COMIO_DATA_DIR, 'repositories'), log }),
+    limits: {
+      memoryMb: config.SANDBOX_MEMORY_MB,
+      cpus: config.SANDBOX_CPUS,
+      pids: config.SANDBOX_PIDS,
+    },
+    network: config.SANDBOX_NETWORK,
+    model: chosen && { provider: withRetry(chosen.provider, MODEL_RETRY), name: chosen.model },
+    redact,
+    maxSteps: config.MAX_STEPS,
+    onModelCall: ({ usage }, ms) => {
+      metrics.modelSeconds.observe(ms / 1000);
+      for (const [kind, count] of Object.entries(usage)) metrics.tokens.inc({ kind }, count);
+    },
+    onTurnEnd: (verb, state) => metrics.turns.inc({ verb, state }),
+    log,
+  });
+  const view = () => statusView({ db, database: database.kind, driver, surfaces, model: chosen?.model });
+  metrics.gauge(
+    'comio_turns_open',
+    'Turns that wait or are worked on.',
+    async () => (await view()).running.length,
+  );
+  metrics.gauge('comio_outbox_pending', 'Messages that wait to be sent.', async () => {
+    const { count } = await db
+      .selectFrom('outbox')
+      .select((eb) => eb.fn.countAll<number>().as('count'))
+      .where('state', 'in', ['pending', 'sending'])
+      .executeTakeFirstOrThrow();
+    return Number(count);
+  });
+
+  let started = false;
+  const app = createServer({
+    metrics,
+    ready: async () => {
+      await db.selectFrom('project').select('id').limit(1).execute();
+      return [...(started ? [] : ['starting'])];
+    },
+    status: view,
+    log,
+  });
+
+  async function start(list: readonly Surface[]): Promise<void> {
+    for (const surface of list) {
+      surfaces.set(surface.name, surface);
+      surface.mount(app);
+    }
+    await jobs.work(
+      'inbox',
+      { concurrency: 4, onDead: ({ messageId }) => giveUp(messageId) },
+      ({ messageId }) => dispatch(messageId),
+    );
+    await jobs.work(
+      'outbox',
+      {
+        concurrency: 4,
+        onDead: async ({ conversationId }, error) => {
+          log.error(
+            { conversationId, error },
+            'delivery failed again and again; it goes on with the next message',
+          );
+        },
+      },
+      ({ conversationId }, signal) => outbox.deliver(conversationId, signal),
+    );
+    await jobs.work(
+      'run',
+      { concurrency: config.WORKERS, onDead: ({ runId }, error) => engine.giveUp(runId, error) },
+      ({ runId }, signal) => engine.advance(runId, signal),
+    );
+    await Promise.all(list.map((surface) => surface.start()));
+    started = true;
+  }
+
+  const held = building.move();
+  return { app, receive: inbox.receive, start, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}

@@ -1,0 +1,115 @@
+import type { Kysely } from 'kysely';
+import { type Forge, ForgeError, type Repository } from '#adapters/forge/forge.ts';
+import type { GitTransport } from '#sandbox/git-transport.ts';
+import type { Sandbox } from '#sandbox/sandbox.ts';
+import * as git from '#sandbox/workspace-git.ts';
+import type { Journal } from '../runs/journal.ts';
+import type { Fact } from '../runs/tools/tool.ts';
+import type { Schema } from '../store/schema.ts';
+import type { Project } from './projects.ts';
+
+export interface PublishDeps {
+  db: Kysely<Schema>;
+  forge: Forge | undefined;
+  transport: GitTransport;
+}
+
+type Published = Extract<Fact, { type: 'publish' }>;
+
+/**
+ * Pushes the sandbox's HEAD from the core and opens or updates the run's pull request. The forge is asked what is
+ * there before anything is made, so a publication cut off anywhere can be repeated. A project born in chat gets its
+ * repository first: its initial commits go to the default branch, later runs and turns to a branch of their own.
+ */
+export async function publish(
+  deps: PublishDeps,
+  journal: Journal,
+  sandbox: Sandbox,
+  project: Project,
+  request: { title: string; body: string },
+  signal: AbortSignal,
+): Promise<Published> {
+  const { forge } = deps;
+  if (!forge)
+    throw new ForgeError('not_installed', 'No GitHub App is configured, so nothing can be published.');
+  const sha = await git.head(sandbox);
+  if (!sha) throw new ForgeError('invalid', 'There is no commit to publish yet.');
+  const repository = await repositoryOf(forge, journal, project);
+  const { run } = journal;
+  await deps.transport.push(sandbox, {
+    url: repository.cloneUrl,
+    credentials: await forge.credentials(repository),
+    branch: run.branch,
+    sha,
+    signal,
+  });
+  await journal.write((trx) =>
+    trx.updateTable('run').set({ published_sha: sha }).where('id', '=', run.id).execute(),
+  );
+  run.published_sha = sha;
+  const fact: Published = {
+    type: 'publish',
+    repository: `${repository.owner}/${repository.name}`,
+    url: repository.htmlUrl,
+    branch: run.branch,
+    sha,
+  };
+  if (run.branch === repository.defaultBranch) return fact;
+  const known = run.pull_request !== null;
+  const pull = known
+    ? { number: run.pull_request ?? 0, url: run.pull_request_url ?? repository.htmlUrl }
+    : await forge.openPullRequest(repository, {
+        head: run.branch,
+        base: repository.defaultBranch,
+        title: request.title,
+        body: request.body,
+      });
+  await journal.write((trx) =>
+    trx
+      .updateTable('run')
+      .set({ pull_request: pull.number, pull_request_url: pull.url })
+      .where('id', '=', run.id)
+      .execute(),
+  );
+  run.pull_request = pull.number;
+  run.pull_request_url = pull.url;
+  return { ...fact, pullRequest: { number: pull.number, url: pull.url, created: !known } };
+}
+
+async function repositoryOf(forge: Forge, journal: Journal, project: Project): Promise<Repository> {
+  if (project.forge_owner !== null && project.forge_name !== null) {
+    const ref = { owner: project.forge_owner, name: project.forge_name };
+    const repository = await forge.repository(ref);
+    if (repository) return repository;
+    throw new ForgeError(
+      'forbidden',
+      `The repository ${ref.owner}/${ref.name} is gone or Comio has no access to it.`,
+    );
+  }
+  const repository = await createFor(forge, project);
+  await journal.write((trx) =>
+    trx
+      .updateTable('project')
+      .set({
+        forge_owner: repository.owner,
+        forge_name: repository.name,
+        clone_url: repository.cloneUrl,
+        html_url: repository.htmlUrl,
+        default_branch: repository.defaultBranch,
+      })
+      .where('id', '=', project.id)
+      .execute(),
+  );
+  return repository;
+}
+
+/** A name that is taken gets the project's own suffix, which a repetition finds again. */
+async function createFor(forge: Forge, project: Project): Promise<Repository> {
+  const options = { description: project.description, private: true };
+  try {
+    return await forge.createRepository(project.name, options);
+  } catch (error) {
+    if (!(error instanceof ForgeError) || error.code !== 'name_taken') throw error;
+    return forge.createRepository(`${project.name}-${project.id.slice(0, 6)}`, options);
+  }
+}

@@ -1,0 +1,89 @@
+import type { Sandbox } from '#sandbox/sandbox.ts';
+import * as git from '#sandbox/workspace-git.ts';
+import type { Card } from '../conversations/card.ts';
+import type { Outbox } from '../conversations/outbox.ts';
+import type { Reaction } from '../conversations/surface.ts';
+import { composeFinal } from './evidence.ts';
+import { type Journal, showTurn } from './journal.ts';
+import { factsOf } from './loop.ts';
+
+export interface Ending {
+  state: 'done' | 'failed' | 'stopped';
+  card: Card;
+  error?: string | undefined;
+  endCheckpoint?: string | undefined;
+}
+
+/**
+ * Ends the turn: state, final message, reaction and live card in one transaction. False when people wrote something
+ * meanwhile that has not been applied: then the turn is not over.
+ */
+export function endTurn(outbox: Outbox, journal: Journal, ending: Ending): Promise<boolean> {
+  return journal.write(async (trx) => {
+    const { turn, run } = journal;
+    const waiting = trx
+      .selectFrom('message')
+      .select('id')
+      .where('turn_id', '=', turn.id)
+      .where('outcome', '=', 'queued')
+      .where('id', '!=', turn.message_id);
+    if (ending.state === 'done' && (await waiting.executeTakeFirst())) return false;
+    const ended = await trx
+      .updateTable('turn')
+      .set({
+        state: ending.state,
+        error: ending.error ?? null,
+        end_checkpoint: ending.endCheckpoint ?? null,
+        ended_at: new Date(),
+      })
+      .where('id', '=', turn.id)
+      .returningAll()
+      .executeTakeFirstOrThrow();
+    const unheard = await trx
+      .updateTable('message')
+      .set({ outcome: 'ignored', outcome_detail: `the turn ended first (${ending.state})` })
+      .where('id', 'in', waiting)
+      .returning(['conversation_id', 'inbound'])
+      .execute();
+    for (const { conversation_id, inbound } of unheard) {
+      if (inbound.reactTo) await outbox.react(trx, conversation_id, inbound.reactTo, 'failed');
+    }
+    await trx.updateTable('message').set({ outcome: 'answered' }).where('id', '=', turn.message_id).execute();
+    await showTurn(trx, outbox, ended, run);
+    await outbox.answer(trx, turn.conversation_id, `final:${turn.id}`, ending.card);
+    const message = await trx
+      .selectFrom('message')
+      .select('inbound')
+      .where('id', '=', turn.message_id)
+      .executeTakeFirst();
+    const reaction: Reaction = ending.state === 'done' ? 'done' : 'failed';
+    if (message?.inbound.reactTo) {
+      await outbox.react(trx, turn.conversation_id, message.inbound.reactTo, reaction);
+    }
+    return true;
+  });
+}
+
+/** The final message of a turn the agent worked on: what was observed, around the model's words. */
+export async function finalCard(
+  journal: Journal,
+  sandbox: Sandbox,
+  end: { words: string; stopped?: string | undefined; failed?: string | undefined },
+): Promise<{ card: Card; endCheckpoint: string }> {
+  const endCheckpoint = await git.checkpoint(sandbox, `end/${journal.turn.id}`);
+  const from = journal.turn.checkpoint;
+  const diffStat = from ? await git.diffStat(sandbox, { from, to: endCheckpoint }) : undefined;
+  const card = composeFinal({
+    verb: journal.turn.verb,
+    words: end.words,
+    facts: factsOf(journal.steps),
+    diffStat,
+    pullRequest:
+      journal.run.pull_request_url === null
+        ? undefined
+        : { number: journal.run.pull_request ?? 0, url: journal.run.pull_request_url },
+    stopped: end.stopped,
+    failed: end.failed,
+  });
+  return { card, endCheckpoint };
+}

@@ -1,0 +1,104 @@
+import type { Kysely } from 'kysely';
+import type { Sandbox } from '#sandbox/sandbox.ts';
+import * as git from '#sandbox/workspace-git.ts';
+import type { Card } from '../conversations/card.ts';
+import { textCard } from '../conversations/card.ts';
+import type { Schema } from '../store/schema.ts';
+import { type Journal, oneLine } from './journal.ts';
+import type { Turn } from './turns.ts';
+import { phase } from './workspace.ts';
+
+/** The last turn of the run that changed something and was not undone. */
+export const undoable = (db: Kysely<Schema>, runId: string): Promise<Turn | undefined> =>
+  db
+    .selectFrom('turn')
+    .selectAll()
+    .where('run_id', '=', runId)
+    .where('verb', 'in', ['new', 'edit', 'fix', 'import'])
+    .where('state', 'in', ['done', 'failed', 'stopped'])
+    .where('checkpoint', 'is not', null)
+    .orderBy('seq', 'desc')
+    .executeTakeFirst();
+
+const nothing = textCard('Nothing to undo', 'neutral', 'No earlier turn in this thread changed anything.');
+
+/** What undoing would change, with the question. */
+export async function previewUndo(db: Kysely<Schema>, journal: Journal, sandbox: Sandbox): Promise<Card> {
+  const target = await undoable(db, journal.run.id);
+  if (!target?.checkpoint) return nothing;
+  const now = await git.checkpoint(sandbox, `undo/${journal.turn.id}`);
+  const diff = await git.diffTrees(sandbox, now, target.checkpoint);
+  return {
+    title: `Undo: ${oneLine(target.request, 80)}`,
+    tone: 'warning',
+    blocks: [
+      {
+        type: 'markdown',
+        text: diff
+          ? 'Files and conversation go back to before that turn. This is what would change:'
+          : 'No file differs from before that turn; the conversation would forget it.',
+      },
+      ...(diff ? [{ type: 'diff' as const, text: diff }] : []),
+    ],
+    actions: [
+      { id: 'undo-confirm', label: 'Undo', style: 'danger', value: target.id },
+      { id: 'undo-keep', label: 'Keep', style: 'default', value: target.id },
+    ],
+    footer: 'Or answer `undo confirm`. What you have now is kept as a checkpoint either way.',
+  };
+}
+
+/**
+ * Takes the run back to before its last turn. What was already published is not rewritten: the pull request gets a
+ * commit that restores the earlier files. Every part can be repeated.
+ */
+export async function confirmUndo(
+  deps: { db: Kysely<Schema>; push: (sha: string) => Promise<void> },
+  journal: Journal,
+  sandbox: Sandbox,
+): Promise<Card> {
+  const target = await undoable(deps.db, journal.run.id);
+  if (!target?.checkpoint) return nothing;
+  const { checkpoint } = target;
+  const publishedBefore = journal.run.published_sha;
+  const restored = await phase(
+    journal,
+    'Going back to before that turn',
+    async () => {
+      const saved = await git.checkpoint(sandbox, `undo/${journal.turn.id}`);
+      const { files, insertions, deletions } = await git.diffStat(sandbox, { from: saved, to: checkpoint });
+      await git.restore(sandbox, checkpoint);
+      return `Took ${files.length} file(s) back, +${insertions} −${deletions}`;
+    },
+    { once: true },
+  );
+  const head = await git.head(sandbox);
+  let published = '';
+  const behind =
+    head === undefined ||
+    (publishedBefore !== null &&
+      head !== publishedBefore &&
+      !(await git.isAncestor(sandbox, publishedBefore, head)));
+  if (publishedBefore && behind) {
+    await phase(
+      journal,
+      'Publishing the undo',
+      async () => {
+        await git.moveHead(sandbox, publishedBefore);
+        const commit = await git.commitAll(sandbox, {
+          message: `Undo "${oneLine(target.request, 60)}"`,
+          author: { name: 'Comio', email: 'comio@users.noreply.github.com' },
+        });
+        const sha = commit ?? publishedBefore;
+        await deps.push(sha);
+        return `Published the undo as ${sha.slice(0, 7)}`;
+      },
+      { once: true },
+    );
+    published = ' What had been published is taken back by a further commit on the same branch.';
+  }
+  await journal.write((trx) =>
+    trx.updateTable('turn').set({ state: 'undone' }).where('id', '=', target.id).execute(),
+  );
+  return textCard(`Undone: ${oneLine(target.request, 80)}`, 'success', `${restored}.${published}`);
+}

@@ -1,0 +1,99 @@
+import type { Kysely, Selectable } from 'kysely';
+import type { Forge } from '#adapters/forge/forge.ts';
+import type { GitTransport } from '#sandbox/git-transport.ts';
+import type { Sandbox, SandboxDriver, SandboxLimits } from '#sandbox/sandbox.ts';
+import * as git from '#sandbox/workspace-git.ts';
+import type { ProjectTable, Schema } from '../store/schema.ts';
+import type { Journal } from './journal.ts';
+
+export interface WorkspaceDeps {
+  db: Kysely<Schema>;
+  driver: SandboxDriver;
+  transport: GitTransport;
+  forge: Forge | undefined;
+  limits: SandboxLimits;
+  network: 'none' | 'bridge';
+}
+
+type Project = Selectable<ProjectTable>;
+
+/**
+ * The run's sandbox with its code in it, made or found again: each part looks at what is there before it acts, so it
+ * can be interrupted anywhere and called again. What takes time is a step people see.
+ */
+export async function prepareWorkspace(
+  deps: WorkspaceDeps,
+  journal: Journal,
+  project: Project,
+  signal: AbortSignal,
+): Promise<Sandbox> {
+  const sandbox = await openSandbox(deps, journal, signal);
+  if (await git.isRepository(sandbox)) return sandbox;
+  if (project.clone_url === null || deps.forge === undefined || project.forge_owner === null) {
+    await git.init(sandbox, journal.run.branch);
+    return sandbox;
+  }
+  const { clone_url: url, forge_owner: owner, forge_name: name, default_branch: base } = project;
+  const { forge } = deps;
+  await phase(journal, `Cloning ${owner}/${name}`, async () => {
+    const credentials = await forge.credentials({ owner, name: name ?? '' });
+    const published = journal.run.published_sha !== null || journal.run.pull_request !== null;
+    await deps.transport.cloneInto(sandbox, {
+      url,
+      credentials,
+      ref: published ? journal.run.branch : base,
+      branch: journal.run.branch,
+      signal,
+    });
+    const head = await git.head(sandbox);
+    return `Cloned ${owner}/${name}${head ? ` at ${head.slice(0, 7)}` : ''}`;
+  });
+  return sandbox;
+}
+
+async function openSandbox(deps: WorkspaceDeps, journal: Journal, signal: AbortSignal): Promise<Sandbox> {
+  const { run } = journal;
+  const known = run.sandbox_id === null ? undefined : await deps.driver.open(run.sandbox_id);
+  if (known) {
+    if ((await known.state()) === 'stopped') await known.start();
+    return known;
+  }
+  let sandbox: Sandbox | undefined;
+  await phase(journal, 'Starting the sandbox', async () => {
+    sandbox = await deps.driver.create(
+      { key: `run-${run.id}`, limits: deps.limits, network: deps.network },
+      signal,
+    );
+    const { id } = sandbox;
+    await journal.write((trx) =>
+      trx.updateTable('run').set({ sandbox_id: id }).where('id', '=', run.id).execute(),
+    );
+    return 'Sandbox ready';
+  });
+  if (!sandbox) throw new Error('unreachable: the phase above sets it or throws');
+  return sandbox;
+}
+
+/**
+ * A step without a tool: something Comio itself does that people wait for. `work` returns the past-tense line. One cut
+ * off by a crash is taken up again rather than shown twice; with `once`, one that was completed is not done again.
+ */
+export async function phase(
+  journal: Journal,
+  title: string,
+  work: () => Promise<string>,
+  options: { once?: boolean } = {},
+): Promise<string> {
+  const earlier = journal.steps.findLast((step) => step.kind === 'phase' && step.title === title);
+  if (options.once && earlier?.state === 'done') return earlier.summary ?? '';
+  const step = earlier?.state === 'started' ? earlier : await journal.begin('phase', title, null);
+  let summary: string;
+  try {
+    summary = await work();
+  } catch (error) {
+    await journal.end(step, { state: 'failed', summary: `${title}: failed` });
+    throw error;
+  }
+  await journal.end(step, { state: 'done', summary });
+  return summary;
+}

@@ -70,7 +70,11 @@ export function surfaceContract(name: string, setup: SurfaceSetup): void {
     const heard: Inbound[] = [];
     let harness: SurfaceHarness;
     let count = 0;
-    const unique = (what: string) => `${what} ${(count += 1)}`;
+    // No name is the beginning of another.
+    const unique = (what: string): string => {
+      count += 1;
+      return `${what} n${count}z`;
+    };
 
     const receive: Receive = async (inbound) => {
       const known = heard.some(({ id }) => id === inbound.id);
@@ -118,7 +122,7 @@ export function surfaceContract(name: string, setup: SurfaceSetup): void {
       const { root, inbound } = await begin();
       await quiet(root);
       expect(inbound).toMatchObject({ kind: 'message', addressed: true });
-      expect(inbound.text).toMatch(/hello \d+$/);
+      expect(inbound.text).toMatch(/hello n\d+z$/);
       expect(inbound.text).not.toContain('@');
       expect(inbound.id).toMatch(new RegExp(`^${harness.surface.name}:`));
       expect(inbound.conversation.surface).toBe(harness.surface.name);
@@ -210,12 +214,12 @@ export function surfaceContract(name: string, setup: SurfaceSetup): void {
       const to = inbound.reactTo;
       if (!to) throw new Error('a message said in the open can be reacted to');
       await harness.surface.react(to, 'seen');
-      const after = async () => (await harness.messages(root))[0]?.reactions ?? [];
-      expect(await after()).toHaveLength(1);
+      const shownReactions = async () => (await harness.messages(root))[0]?.reactions ?? [];
+      expect(await shownReactions()).toHaveLength(1);
       await harness.surface.react(to, 'seen');
-      expect(await after()).toHaveLength(1);
+      expect(await shownReactions()).toHaveLength(1);
       await harness.surface.react(to, 'done');
-      const reactions = await after();
+      const reactions = await shownReactions();
       expect(new Set(reactions).size).toBe(reactions.length);
       expect(reactions).toHaveLength(2);
     });

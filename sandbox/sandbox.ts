@@ -166,6 +166,8 @@ export type SandboxErrorCode =
   | 'outside_workspace'
   | 'too_large'
   | 'bad_pattern'
+  /** The operating system refused: no space, no permission, no such program. */
+  | 'io_failed'
   | 'not_running'
   | 'driver_unavailable'
   | 'image_failed'

@@ -142,7 +142,7 @@ export const openJobs = async <Queues extends QueueDefinitions<Queues>>(
     clearTimeout(timer);
     // Interrupting is not the job's failure: it neither waits for a pause nor counts as one of its tries.
     for (const { queue, id, retryLimit } of interrupted)
-      await boss.update(queue, null, { id, startAfter: 0, retryLimit: retryLimit + 1 });
+      await boss.update(queue, undefined, { id, startAfter: 0, retryLimit: retryLimit + 1 });
     await boss.stop({ graceful: false });
   };
 
@@ -218,7 +218,7 @@ const takeOver = async (boss: PgBoss, queues: string[], log: Logger): Promise<vo
     for (const { id, data } of left) {
       log.info({ queue, job: data }, 'taking over the job of a process that was killed');
       await boss.fail(queue, id, { message: 'The process that worked on it was killed' });
-      await boss.update(queue, null, { id, startAfter: 0 });
+      await boss.update(queue, undefined, { id, startAfter: 0 });
     }
   }
 };

@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import Docker from 'dockerode';
+import pg from 'pg';
+import { inject } from 'vitest';
+import { waitForDirectoryLock } from './directory-lock.ts';
+import { ensurePostgresImage, POSTGRES_IMAGE, POSTGRES_MAJOR } from './postgres-image.ts';
+import { RUN_LABEL } from './run.ts';
+
+const USER = 'comio';
+const PASSWORD = 'comio:te/st';
+const READY_TIMEOUT_MS = 60_000;
+
+/** Nothing needs to survive the run, so nothing is synced to disk. */
+const START = `set -e
+printf %s "$POSTGRES_TEST_PASSWORD" > /pg/password
+bin=/usr/lib/postgresql/${POSTGRES_MAJOR}/bin
+$bin/initdb --pgdata=/pg/data --username=${USER} --pwfile=/pg/password --auth=scram-sha-256 --encoding=UTF8 --no-sync
+echo 'host all all all scram-sha-256' >> /pg/data/pg_hba.conf
+exec $bin/postgres -D /pg/data -c listen_addresses='*' -c unix_socket_directories=/pg \\
+  -c max_connections=200 -c shared_buffers=64MB -c max_wal_size=128MB \\
+  -c fsync=off -c synchronous_commit=off -c full_page_writes=off`;
+
+export interface TestDatabase extends AsyncDisposable {
+  /** Of a database of its own, empty. */
+  url: string;
+}
+
+/** An empty database on a real PostgreSQL with pgvector: POSTGRES_TEST_URL's, or a container shared by the whole run. */
+export const createTestDatabase = async (): Promise<TestDatabase> => {
+  const server = await postgresServer();
+  const name = `test_${randomBytes(6).toString('hex')}`;
+  await administer(server, `create database ${name}`);
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  return {
+    url: url.href,
+    [Symbol.asyncDispose]: () => administer(server, `drop database ${name} with (force)`),
+  };
+};
+
+let server: Promise<string> | undefined;
+
+/** The URL of a server, as a user who may create databases. */
+export const postgresServer = (): Promise<string> => {
+  const given = process.env['POSTGRES_TEST_URL'];
+  server ??= given ? Promise.resolve(given) : startServer(inject('testRun'));
+  return server;
+};
+
+/** Test files run in several processes: the first of them starts the container, under a lock; the others find it. */
+const startServer = async (run: string): Promise<string> => {
+  const docker = new Docker();
+  const name = `comio-test-postgres-${run}`;
+  {
+    using _lock = await waitForDirectoryLock(join(tmpdir(), 'comio-test-postgres'));
+    await ensurePostgresImage(docker);
+    const running = await docker.listContainers({ filters: { name: [`^/${name}$`] } });
+    if (running.length === 0) {
+      const container = await docker.createContainer({
+        name,
+        Image: POSTGRES_IMAGE,
+        Cmd: ['sh', '-c', START],
+        User: 'postgres',
+        Env: [`POSTGRES_TEST_PASSWORD=${PASSWORD}`],
+        Labels: { [RUN_LABEL]: run },
+        ExposedPorts: { '5432/tcp': {} },
+        HostConfig: {
+          Tmpfs: { '/pg': 'mode=1777' },
+          PortBindings: { '5432/tcp': [{ HostIp: '127.0.0.1', HostPort: '' }] },
+        },
+      });
+      await container.start();
+    }
+  }
+  const { NetworkSettings } = await docker.getContainer(name).inspect();
+  const port = NetworkSettings.Ports['5432/tcp']?.[0]?.HostPort;
+  const url = new URL(`postgres://127.0.0.1:${port}/postgres`);
+  url.username = USER;
+  url.password = encodeURIComponent(PASSWORD);
+  await untilReady(docker, name, url.href);
+  return url.href;
+};
+
+const untilReady = async (docker: Docker, name: string, url: string): Promise<void> => {
+  for (let waited = 0; ; waited += 100) {
+    try {
+      return await administer(url, 'select 1');
+    } catch (error) {
+      const container = docker.getContainer(name);
+      const { State } = await container.inspect();
+      if (State.Running && waited < READY_TIMEOUT_MS) {
+        await sleep(100);
+        continue;
+      }
+      const logs = await container.logs({ stdout: true, stderr: true, tail: 30 });
+      throw new Error(`PostgreSQL for the tests did not start:\n${logs.toString('utf8')}`, { cause: error });
+    }
+  }
+};
+
+const administer = async (url: string, statement: string): Promise<void> => {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  // A server that is still starting drops the connection after the handshake.
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+};

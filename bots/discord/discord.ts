@@ -11,7 +11,7 @@ import { SurfaceError } from '#core/conversations/surface.ts';
 import type { Logger } from '#observability/log.ts';
 import { messageOf, messageRef, nameFrom, onMessage, placeOf } from './address.ts';
 import { commands } from './commands.ts';
-import { isOldEdit, refusedWith, toSurfaceError } from './errors.ts';
+import { isOldEdit, refusedWith, toSurfaceError, waitOf } from './errors.ts';
 import { createGateway } from './gateway.ts';
 import { createIncoming } from './incoming.ts';
 import { hasKey, nonceOf, renderCard } from './render.ts';
@@ -35,7 +35,7 @@ export function createDiscord(deps: { settings: DiscordSettings; receive: Receiv
   const token = settings.DISCORD_TOKEN;
   const restOptions: Partial<RESTOptions> = {
     ...(settings.DISCORD_API_URL === undefined ? {} : { api: settings.DISCORD_API_URL }),
-    rejectOnRateLimit: (limited) => limited.timeToReset > PATIENCE_MS || isOldEdit(limited),
+    rejectOnRateLimit: (limited) => waitOf(limited) > PATIENCE_MS || isOldEdit(limited),
   };
   const rest = new REST({ version: '10', ...restOptions });
   if (token !== undefined) rest.setToken(token);
@@ -55,9 +55,16 @@ export function createDiscord(deps: { settings: DiscordSettings; receive: Receiv
     }
   }
 
+  /** By key, the message that could not be edited any more: the next one must not be taken for it. */
+  const lost = new Map<string, string>();
+
   async function send(channel: string, body: object, key: string): Promise<APIMessage> {
-    const nonce = { nonce: nonceOf(key), enforce_nonce: true };
-    return (await rest.post(Routes.channelMessages(channel), { body: { ...body, ...nonce } })) as APIMessage;
+    const nonce = { nonce: nonceOf(`${key}${lost.get(key) ?? ''}`), enforce_nonce: true };
+    const sent = (await rest.post(Routes.channelMessages(channel), {
+      body: { ...body, ...nonce },
+    })) as APIMessage;
+    lost.delete(key);
+    return sent;
   }
 
   async function startThread(parent: string, message: string, name: string): Promise<void> {
@@ -130,11 +137,16 @@ export function createDiscord(deps: { settings: DiscordSettings; receive: Receiv
         return messageRef(onMessage(guild, channel, found.id, name), guild, channel, found.id);
       }),
 
-    update: (ref, card, key) =>
-      call('editing', async () => {
-        const { channel, message } = messageOf(ref);
-        await rest.patch(Routes.channelMessage(channel, message), { body: renderCard(card, key) });
-      }),
+    async update(ref, card, key) {
+      const { channel, message } = messageOf(ref);
+      const body = renderCard(card, key);
+      try {
+        await call('editing', () => rest.patch(Routes.channelMessage(channel, message), { body }));
+      } catch (error) {
+        if (error instanceof SurfaceError && error.code === 'gone') lost.set(key, message);
+        throw error;
+      }
+    },
 
     react: (ref, reaction) =>
       call('reacting', async () => {

@@ -1,4 +1,11 @@
-import { DiscordAPIError, HTTPError, RateLimitError, RESTJSONErrorCodes } from 'discord.js';
+import {
+  DiscordAPIError,
+  DiscordjsError,
+  DiscordjsErrorCodes,
+  HTTPError,
+  RateLimitError,
+  RESTJSONErrorCodes,
+} from 'discord.js';
 import { SurfaceError, type SurfaceErrorCode } from '#core/conversations/surface.ts';
 import { madeAt } from './address.ts';
 
@@ -17,6 +24,10 @@ export function isOldEdit(request: { method: string; url: string }): boolean {
   return request.method.toUpperCase() === 'PATCH' && id !== undefined && Date.now() - madeAt(id) > HOUR_MS;
 }
 
+/** Milliseconds: of a bucket that is empty, or what a refusal asks for; discord.js knows one or the other. */
+export const waitOf = (limited: { timeToReset: number; retryAfter: number }): number =>
+  Math.max(limited.timeToReset, limited.retryAfter);
+
 /** Any failure of a call to Discord as the port's error. */
 export function toSurfaceError(error: unknown, doing: string): SurfaceError {
   if (error instanceof SurfaceError) return error;
@@ -24,9 +35,12 @@ export function toSurfaceError(error: unknown, doing: string): SurfaceError {
     new SurfaceError(code, `Discord, ${doing}: ${why}`, { cause: error, retryAfterMs });
   if (error instanceof RateLimitError) {
     if (isOldEdit(error)) return fail('gone', 'the message is too old to edit');
-    return fail('rate_limited', 'too many requests', Math.max(error.retryAfter, error.timeToReset));
+    return fail('rate_limited', 'too many requests', waitOf(error));
   }
   if (error instanceof DiscordAPIError) return fail(codeOf(error), `${error.message} (${error.code})`);
+  if (error instanceof DiscordjsError && error.code === DiscordjsErrorCodes.TokenInvalid) {
+    return fail('forbidden', 'DISCORD_TOKEN is not a valid bot token');
+  }
   if (error instanceof HTTPError) return fail('unavailable', `HTTP ${error.status}`);
   return fail('unavailable', error instanceof Error ? error.message : String(error));
 }

@@ -99,6 +99,7 @@ export function createGateway(deps: {
       return result;
     } catch (error) {
       await fresh.destroy();
+      problem = error instanceof Error ? error.message : String(error);
       throw error;
     }
   }

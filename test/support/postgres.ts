@@ -45,7 +45,7 @@ let server: Promise<string> | undefined;
 
 /** The URL of a server, as a user who may create databases. */
 export const postgresServer = (): Promise<string> => {
-  const given = process.env['POSTGRES_TEST_URL'];
+  const given = process.env.POSTGRES_TEST_URL;
   server ??= given ? Promise.resolve(given) : startServer(inject('testRun'));
   return server;
 };

@@ -9,14 +9,13 @@ export const DIRECT = '@me';
  * Where a Discord conversation is.
  *
  * A thread started on a message has that message's id, so a mention at a channel's root names its thread before the
- * thread exists: then `parent` (the channel) says where it may still have to be started. Without `thread` there is not
- * even a message yet (slash command at a channel's root).
+ * thread exists: `parent` (the channel) says where it may still have to be started. Without `thread` there is not even
+ * a message yet (slash command at a channel's root), and `name` is what to call the thread.
  */
 const placeSchema = z.object({
   guild: z.string(),
   thread: z.string().optional(),
   parent: z.string().optional(),
-  /** What to call the thread when it is started. */
   name: z.string().optional(),
 });
 const messageSchema = z.object({ channel: z.string(), message: z.string() });
@@ -24,24 +23,30 @@ const messageSchema = z.object({ channel: z.string(), message: z.string() });
 export const placeOf = (conversation: ConversationAddress) => placeSchema.parse(conversation.at);
 export const messageOf = (ref: MessageRef) => messageSchema.parse(ref.at);
 
-/** A thread, a direct message, or a channel in which no thread can be started (a voice channel's chat). */
-export const inThread = (guild: string, thread: string): ConversationAddress => ({
+/** A thread of `parent`: started on the message with its id, perhaps not yet, or by itself. */
+export const inThread = (guild: string, parent: string, thread: string): ConversationAddress => ({
   surface: 'discord',
   key: `${guild}/${thread}`,
-  at: { guild, thread },
+  at: { guild, parent, thread },
 });
 
-/** The thread on a message of a channel, started or not. */
-export const onMessage = (
-  guild: string,
-  parent: string,
-  message: string,
-  name: string | undefined,
-): ConversationAddress => ({
+/** A channel that is one conversation: direct messages, or a voice channel's chat, in which no thread can be. */
+export const inChannel = (guild: string, channel: string): ConversationAddress => ({
   surface: 'discord',
-  key: `${guild}/${message}`,
-  at: { guild, parent, thread: message, ...named(name) },
+  key: `${guild}/${channel}`,
+  at: { guild, thread: channel },
 });
+
+/** Where something said or shown in a channel belongs: at a channel's root to the thread on that message. */
+export function conversationOf(
+  guild: string,
+  channel: { id: string; type: ChannelType; parent?: string | null | undefined },
+  message: string,
+): ConversationAddress {
+  if (isRoot(channel.type)) return inThread(guild, channel.id, message);
+  if (isThread(channel.type) && channel.parent) return inThread(guild, channel.parent, channel.id);
+  return inChannel(guild, channel.id);
+}
 
 /** A command at a channel's root: the first post makes the message and the thread on it. */
 export const rootless = (
@@ -52,24 +57,22 @@ export const rootless = (
 ): ConversationAddress => ({
   surface: 'discord',
   key: `${guild}/int:${interaction}`,
-  at: { guild, parent, ...named(name) },
+  at: { guild, parent, name },
   rootless: true,
 });
 
 /** Discord's limit for a thread's name. */
 const MAX_NAME = 100;
 
-/** One line that can be a thread's name; undefined where nothing is left of it. */
+/** One line that can be a thread's name, without mentions; undefined where nothing is left of it. */
 export function nameFrom(text: string): string | undefined {
-  const line = text.replace(/\s+/g, ' ').trim();
+  const line = text
+    .replace(/<@[!&]?\d+>/g, '')
+    .replace(/\s+/g, ' ')
+    .trim();
   const characters = Array.from(line);
   if (characters.length <= MAX_NAME) return line || undefined;
   return `${characters.slice(0, MAX_NAME - 1).join('')}…`;
-}
-
-function named(text: string | undefined): { name?: string } {
-  const name = text === undefined ? undefined : nameFrom(text);
-  return name === undefined ? {} : { name };
 }
 
 export const messageRef = (

@@ -9,7 +9,7 @@ import {
 import type { Reaction, Receive, Surface } from '#core/conversations/surface.ts';
 import { SurfaceError } from '#core/conversations/surface.ts';
 import type { Logger } from '#observability/log.ts';
-import { messageOf, messageRef, nameFrom, onMessage, placeOf } from './address.ts';
+import { inThread, messageOf, messageRef, nameFrom, placeOf } from './address.ts';
 import { commands } from './commands.ts';
 import { isOldEdit, refusedWith, toSurfaceError, waitOf } from './errors.ts';
 import { createGateway } from './gateway.ts';
@@ -27,6 +27,8 @@ const PATIENCE_MS = 5000;
 /** A week without a word; the longest Discord has. */
 const ARCHIVE_MINUTES = 10_080;
 const SEARCH_DEPTH = 50;
+/** Of a thread when nothing better is known. */
+const NAME = 'Comio';
 
 /** Comio on Discord: we hear over the gateway and speak over REST. */
 export function createDiscord(deps: { settings: DiscordSettings; receive: Receive; log: Logger }): Surface {
@@ -76,6 +78,12 @@ export function createDiscord(deps: { settings: DiscordSettings; receive: Receiv
     }
   }
 
+  /** What the person said is the best name for the thread on it. */
+  async function nameOf(parent: string, message: string, fallback: string): Promise<string> {
+    const said = (await rest.get(Routes.channelMessage(parent, message))) as APIMessage;
+    return nameFrom(said.content) ?? nameFrom(fallback) ?? NAME;
+  }
+
   return {
     name: 'discord',
     pace: { updateMs: settings.DISCORD_UPDATE_MS },
@@ -95,7 +103,6 @@ export function createDiscord(deps: { settings: DiscordSettings; receive: Receiv
       call('posting', async () => {
         const { guild, parent, thread, name } = placeOf(conversation);
         const body = renderCard(card, key);
-        const threadName = name ?? nameFrom(card.title) ?? 'Comio';
         if (thread !== undefined) {
           try {
             const sent = await send(thread, body, key);
@@ -103,15 +110,15 @@ export function createDiscord(deps: { settings: DiscordSettings; receive: Receiv
           } catch (error) {
             if (parent === undefined || !refusedWith(error, RESTJSONErrorCodes.UnknownChannel)) throw error;
           }
-          await startThread(parent, thread, threadName);
+          await startThread(parent, thread, await nameOf(parent, thread, card.title));
           const sent = await send(thread, body, key);
           return messageRef(conversation, guild, thread, sent.id);
         }
         if (parent === undefined)
           throw new SurfaceError('invalid', 'The address names neither thread nor channel');
         const sent = await send(parent, body, key);
-        await startThread(parent, sent.id, threadName);
-        return messageRef(onMessage(guild, parent, sent.id, name), guild, parent, sent.id);
+        await startThread(parent, sent.id, nameFrom(name ?? card.title) ?? NAME);
+        return messageRef(inThread(guild, parent, sent.id), guild, parent, sent.id);
       }),
 
     find: (conversation, key) =>
@@ -133,8 +140,8 @@ export function createDiscord(deps: { settings: DiscordSettings; receive: Receiv
         const found = messages.find((message) => message.author.bot && hasKey(message.components, key));
         if (!found) return undefined;
         if (thread !== undefined) return messageRef(conversation, guild, channel, found.id);
-        await startThread(channel, found.id, name ?? 'Comio');
-        return messageRef(onMessage(guild, channel, found.id, name), guild, channel, found.id);
+        await startThread(channel, found.id, nameFrom(name ?? '') ?? NAME);
+        return messageRef(inThread(guild, channel, found.id), guild, channel, found.id);
       }),
 
     async update(ref, card, key) {

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type APIInteraction,
   type APIMessage,
-  type ChannelType,
   type Client,
   InteractionResponseType,
   InteractionType,
@@ -18,12 +17,12 @@ import type { Inbound, Receive } from '#core/conversations/surface.ts';
 import type { Logger } from '#observability/log.ts';
 import { messagesSince } from './catch-up.ts';
 import { refusedWith } from './errors.ts';
-import { parseInteraction, parseMessage } from './parse.ts';
+import { type MessageContext, parseInteraction, parseMessage } from './parse.ts';
 
 /** Waits before a message the database did not take is offered again: Discord does not deliver it twice. */
 const RECEIVE_RETRIES_MS = [250, 1000, 4000];
 
-type Member = { roles: string[]; nick?: string | null | undefined };
+type Member = NonNullable<MessageContext['member']>;
 
 export interface Incoming {
   message(
@@ -54,9 +53,11 @@ export function createIncoming(deps: { rest: REST; receive: Receive; log: Logger
     await receive(inbound);
   }
 
-  async function channelType(from: Client, id: string): Promise<ChannelType> {
-    const known = from.channels.cache.get(id)?.type;
-    return known ?? ((await rest.get(Routes.channel(id))) as RESTGetAPIChannelResult).type;
+  async function channelOf(from: Client, id: string): Promise<MessageContext['channel']> {
+    const known = from.channels.cache.get(id);
+    if (known) return { id, type: known.type, parent: known.isThread() ? known.parentId : null };
+    const channel = (await rest.get(Routes.channel(id))) as RESTGetAPIChannelResult;
+    return { id, type: channel.type, parent: 'parent_id' in channel ? channel.parent_id : null };
   }
 
   async function memberOf(guild: string, user: string): Promise<Member | undefined> {
@@ -76,7 +77,7 @@ export function createIncoming(deps: { rest: REST; receive: Receive; log: Logger
     const context = {
       bot,
       botRole: server?.roles.cache.find((role) => role.tags?.botId === bot)?.id,
-      channelType: await channelType(from, message.channel_id),
+      channel: await channelOf(from, message.channel_id),
       guild,
       member,
     };

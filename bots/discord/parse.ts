@@ -8,8 +8,8 @@ import {
   InteractionType,
   MessageType,
 } from 'discord.js';
-import type { ConversationAddress, Inbound, Person } from '#core/conversations/surface.ts';
-import { DIRECT, inThread, isRoot, isThread, madeAt, messageRef, onMessage, rootless } from './address.ts';
+import type { Inbound, Person } from '#core/conversations/surface.ts';
+import { conversationOf, DIRECT, isRoot, isThread, madeAt, messageRef, rootless } from './address.ts';
 import { commandText } from './commands.ts';
 
 /** What a message's payload leaves out. */
@@ -17,7 +17,8 @@ export interface MessageContext {
   bot: string;
   /** The role Discord made for the bot in this server; people mention it where they mean the bot. */
   botRole?: string | undefined;
-  channelType: ChannelType;
+  /** Where it was said; `parent` is a thread's channel. */
+  channel: { id: string; type: ChannelType; parent?: string | null | undefined };
   /** Undefined in direct messages. */
   guild: string | undefined;
   /** The author's member record in that server; undefined where Discord gave none. */
@@ -36,15 +37,13 @@ export function parseMessage(message: APIMessage, context: MessageContext): Inbo
   const mentioned =
     message.mentions.some((user) => user.id === context.bot) ||
     (context.botRole !== undefined && message.mention_roles.includes(context.botRole));
-  if (!direct && !mentioned && !isThread(context.channelType)) return undefined;
+  if (!direct && !mentioned && !isThread(context.channel.type)) return undefined;
 
   const text = plainText(message, context);
   if (text === '' && !mentioned) return undefined;
 
   const guild = context.guild ?? DIRECT;
-  const conversation = isRoot(context.channelType)
-    ? onMessage(guild, message.channel_id, message.id, text)
-    : inThread(guild, message.channel_id);
+  const conversation = conversationOf(guild, context.channel, message.id);
   return {
     id: `discord:${message.id}`,
     conversation,
@@ -63,6 +62,11 @@ export function parseInteraction(interaction: APIInteraction): Inbound | undefin
   const user = interaction.member?.user ?? interaction.user;
   if (!channel || !user) return undefined;
   const guild = interaction.guild_id ?? DIRECT;
+  const place = {
+    id: channel.id,
+    type: channel.type,
+    parent: 'parent_id' in channel ? channel.parent_id : null,
+  };
   const common = {
     id: `discord:int:${interaction.id}`,
     author: person(user, interaction.guild_id, interaction.member),
@@ -75,17 +79,14 @@ export function parseInteraction(interaction: APIInteraction): Inbound | undefin
     const text = commandText(interaction.data);
     const conversation = isRoot(channel.type)
       ? rootless(guild, channel.id, interaction.id, text)
-      : inThread(guild, channel.id);
+      : conversationOf(guild, place, interaction.id);
     return { ...common, conversation, kind: 'message', text };
   }
 
   if (interaction.type === InteractionType.MessageComponent) {
     if (interaction.data.component_type !== ComponentType.Button) return undefined;
     const [id, value] = split(interaction.data.custom_id);
-    // A card at a channel's root is the first of the thread on it.
-    const conversation: ConversationAddress = isRoot(channel.type)
-      ? onMessage(guild, channel.id, interaction.message.id, undefined)
-      : inThread(guild, channel.id);
+    const conversation = conversationOf(guild, place, interaction.message.id);
     return {
       ...common,
       conversation,

@@ -54,8 +54,8 @@ export function renderCard(card: Card, key: string): RenderedMessage {
   const body =
     texts.length <= room ? texts : [...texts.slice(0, room - 1), texts.slice(room - 1).join('\n\n')];
   const components: APIComponentInContainer[] = [
-    { type: ComponentType.TextDisplay, id: titleId, content: title },
-    ...body.map((content) => ({ type: ComponentType.TextDisplay as const, content })),
+    { type: ComponentType.TextDisplay, id: titleId, content: clean(title) },
+    ...body.map((content) => ({ type: ComponentType.TextDisplay as const, content: clean(content) })),
   ];
   if (card.actions.length > 0) {
     components.push({
@@ -63,12 +63,14 @@ export function renderCard(card: Card, key: string): RenderedMessage {
       components: card.actions.map((action, index) => ({
         type: ComponentType.Button,
         style: styles[action.style],
-        label: labels[index] ?? '…',
+        label: clean(labels[index] ?? '…'),
         custom_id: customId(action),
       })),
     });
   }
-  if (footer !== undefined) components.push({ type: ComponentType.TextDisplay, content: footer });
+  if (footer !== undefined) {
+    components.push({ type: ComponentType.TextDisplay, content: clean(footer) });
+  }
   return {
     flags: MessageFlags.IsComponentsV2,
     components: [
@@ -202,6 +204,13 @@ function largest(most: number, fits: (n: number) => boolean): number {
 }
 
 const count = (n: number, what: string): string => `${n.toLocaleString('en')} ${what}${n === 1 ? '' : 's'}`;
+
+/** Without what JSON or Discord chokes on: control characters and halves of surrogate pairs. */
+const clean = (text: string): string =>
+  text
+    .replace(/\r\n?/g, '\n')
+    .replace(/[^\P{Cc}\n\t]/gu, '\ufffd')
+    .toWellFormed();
 
 const oneLine = (text: string): string => text.replace(/\s+/g, ' ').trim();
 

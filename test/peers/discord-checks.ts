@@ -47,6 +47,7 @@ const messageSchema = z.looseObject({
   nonce: z.union([z.string(), z.number()]).nullish(),
   enforce_nonce: z.boolean().nullish(),
   components: z.array(componentSchema).nullish(),
+  allowed_mentions: z.looseObject({ parse: z.array(z.string()).optional() }).nullish(),
 });
 export type MessageBody = z.output<typeof messageSchema>;
 
@@ -100,6 +101,25 @@ function checkComponentsV2(message: MessageBody): void {
       if (!component.label) throw invalid({ label: 'This field is required' });
     }
   }
+}
+
+/** What of a message Discord turns into mentions, and whom of them its `allowed_mentions` let it notify. */
+export function mentionsIn(message: MessageBody): { shown: string[]; notified: string[] } {
+  const texts = [message.content ?? '', ...flatten(message.components ?? []).map((c) => c.content ?? '')];
+  // Inside code nothing is a mention.
+  const prose = texts.map((text) => text.replace(/```[\s\S]*?```|`[^`\n]+`/g, ''));
+  const shown = prose.flatMap((text) => text.match(/@everyone|@here|<(?:@[!&]?|#)\d+>/g) ?? []);
+  const kind = (mention: string) =>
+    mention.startsWith('<@&')
+      ? 'roles'
+      : mention.startsWith('<@')
+        ? 'users'
+        : mention.startsWith('@')
+          ? 'everyone'
+          : '';
+  const allowed =
+    message.allowed_mentions?.parse ?? (message.allowed_mentions ? [] : ['everyone', 'roles', 'users']);
+  return { shown, notified: shown.filter((mention) => allowed.includes(kind(mention))) };
 }
 
 /** Gives every component without an id the next free number, as Discord does. */

@@ -7,6 +7,7 @@ import {
   checkMessage,
   checkThread,
   type InteractionAnswer,
+  mentionsIn,
   numberComponents,
   Refusal,
   type RegisteredCommand,
@@ -139,6 +140,7 @@ export function createDiscordRest(deps: {
           ...(nonce === undefined ? {} : { nonce }),
         });
         if (nonce !== undefined) nonces.set(`${id}/${nonce}`, added);
+        world.mentioned.set(added.id, mentionsIn(message));
         deps.onMessage(added);
         return added;
       },
@@ -165,6 +167,7 @@ export function createDiscordRest(deps: {
         if (edit.components) message.components = components(edit.components);
         if (typeof edit.content === 'string') message.content = edit.content;
         message.edited_timestamp = new Date().toISOString();
+        world.mentioned.set(message.id, mentionsIn(edit));
         return message;
       },
     },

@@ -70,6 +70,8 @@ export function createWorld() {
   const people = new Map<string, PeerPerson>([[bot.id, { user: bot, roles: [ids.botRole] }]]);
   const channels = new Map<string, PeerChannel>();
   const reactions = new Map<string, string[]>();
+  /** By message of the bot, as it is now. */
+  const mentioned = new Map<string, { shown: string[]; notified: string[] }>();
 
   const addChannel = (
     channel: Pick<PeerChannel, 'type' | 'name' | 'guild'> & Partial<PeerChannel>,
@@ -132,6 +134,7 @@ export function createWorld() {
     people,
     channels,
     reactions,
+    mentioned,
     snowflake,
     addChannel,
     member,

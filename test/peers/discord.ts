@@ -26,8 +26,8 @@ export interface DiscordPeer extends AsyncDisposable {
   person(name: string, roles?: string[]): PeerPerson;
   addChannel(type: ChannelType, name: string): string;
   directChannel(): string;
-  /** A thread somebody starts beside the bot. */
-  thread(channel: string, name: string): string;
+  /** A thread somebody starts, on a message or without one. */
+  thread(channel: string, name: string, message?: string): string;
   archive(thread: string): void;
   /** A person's message. `mention` puts a mention in front; `deliver` is how often the gateway tells of it. */
   say(what: {
@@ -59,6 +59,8 @@ export interface DiscordPeer extends AsyncDisposable {
   buttons(message: APIMessage): string[];
   channel(id: string): PeerChannel | undefined;
   reactions(message: string): string[];
+  /** What in a message of the bot is shown as a mention, and who is notified by it. */
+  mentions(message: string): { shown: string[]; notified: string[] };
   answers(interaction: string): InteractionAnswer[];
   commands(): RegisteredCommand[];
   readonly requests: readonly RestRequest[];
@@ -173,8 +175,14 @@ export async function createDiscordPeer(): Promise<DiscordPeer> {
     },
     // Bots are told of direct channels only by the messages in them.
     directChannel: () => world.addChannel({ type: ChannelType.DM, name: '', guild: undefined }).id,
-    thread(parent, name) {
-      const thread = world.addChannel({ type: ChannelType.PublicThread, name, guild: ids.guild, parent });
+    thread(parent, name, message = world.snowflake()) {
+      const thread = world.addChannel({
+        id: message,
+        type: ChannelType.PublicThread,
+        name,
+        guild: ids.guild,
+        parent,
+      });
       const event = GatewayDispatchEvents.ThreadCreate;
       gateway.dispatch(event, world.channelPayload(thread), GatewayIntentBits.Guilds, 1);
       return thread.id;
@@ -247,6 +255,7 @@ export async function createDiscordPeer(): Promise<DiscordPeer> {
     buttons: (message) => flatten(message.components ?? []).flatMap((c) => c.label ?? []),
     channel: (id) => world.channels.get(id),
     reactions: (message) => world.reactions.get(message) ?? [],
+    mentions: (message) => world.mentioned.get(message) ?? { shown: [], notified: [] },
     answers: (interaction) => interactions.get(interaction)?.answers ?? [],
     commands: () => registered,
 

@@ -19,7 +19,7 @@ function message(name: string, channelType: ChannelType) {
   return parseMessage(payload, {
     bot: '1298371625430917120',
     botRole: '1298370000000000003',
-    channelType,
+    channel: { id: payload.channel_id, type: channelType, parent: CHANNEL },
     guild: payload.guild_id,
     member: payload.member,
   });
@@ -36,7 +36,6 @@ test('a mention at a channel’s root opens the conversation of the thread on it
         guild: GUILD,
         parent: CHANNEL,
         thread: '1478000000000001001',
-        name: 'new an API for cooking recipes, ask @Grace for taste',
       },
     },
     author: { id: '1178000000000000042', name: 'Ada L.', claims: [GUILD, '1298370000000000009'] },

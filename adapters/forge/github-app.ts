@@ -1,0 +1,161 @@
+import { createAppAuth } from '@octokit/auth-app';
+import { Octokit } from '@octokit/core';
+import { restEndpointMethods } from '@octokit/plugin-rest-endpoint-methods';
+import { RequestError } from '@octokit/request-error';
+import { z } from 'zod';
+import type { Logger } from '#observability/log.ts';
+import { ForgeError, type RepositoryRef } from './forge.ts';
+import type { SettingSpec, Settings } from './forge-factory.ts';
+
+/*
+ * Signing in as a GitHub App: https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app.
+ * The App proves itself with a signed JWT, finds its installation on an account, and trades that for a token that
+ * lives for an hour. The forge and the chat surface both work through this.
+ */
+
+/** `\n` written out, as environment files need it, becomes a line break. */
+const privateKey = z
+  .string()
+  .transform((text) => text.replaceAll('\\n', '\n').trim())
+  .pipe(
+    z
+      .string()
+      .regex(
+        /^-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]+-----END [A-Z ]*PRIVATE KEY-----$/,
+        'must be the whole PEM file, line breaks as they are or as \\n',
+      ),
+  );
+
+const address = (fallback: string) =>
+  z
+    .url()
+    .default(fallback)
+    .transform((url) => url.replace(/\/+$/, ''));
+
+export const env = {
+  GITHUB_APP_ID: {
+    schema: z
+      .string()
+      .regex(/^\w[\w.]*$/, 'must be the App ID of the App’s page')
+      .optional(),
+    help: 'App ID of your GitHub App.',
+  },
+  GITHUB_PRIVATE_KEY: {
+    schema: privateKey.optional(),
+    secret: true,
+    help: 'Private key of your GitHub App (PEM; line breaks may be written as \\n).',
+  },
+  GITHUB_API_URL: {
+    schema: address('https://api.github.com'),
+    help: 'GitHub’s REST API; for GitHub Enterprise https://HOST/api/v3.',
+  },
+  GITHUB_URL: {
+    schema: address('https://github.com'),
+    help: 'Where repositories are read and cloned; for GitHub Enterprise https://HOST.',
+  },
+  GITHUB_ORG: {
+    schema: z
+      .string()
+      .regex(/^[\w-]+$/, 'must be the name of an account')
+      .optional(),
+    help: 'Organization in which projects born in chat get their repositories.',
+  },
+  GITHUB_TOKEN: {
+    schema: z.string().min(1).optional(),
+    secret: true,
+    help: 'Personal access token; needed only to create repositories when GITHUB_ORG is a personal account.',
+  },
+} satisfies Record<string, SettingSpec>;
+
+export type GitHubAppSettings = Settings<typeof env>;
+
+const Client = Octokit.plugin(restEndpointMethods);
+export type GitHubClient = InstanceType<typeof Client>;
+
+/** Longer than this no answer is waited for. */
+const REQUEST_MS = 30_000;
+
+export interface GitHubApp {
+  /** As the App itself: its own page, installations, deliveries. */
+  readonly client: GitHubClient;
+  /** As the App's installation that covers this repository; undefined when there is none. */
+  forRepository(ref: RepositoryRef): Promise<GitHubClient | undefined>;
+  /** As the App's installation on this organization; undefined when there is none. */
+  forOrganization(login: string): Promise<GitHubClient | undefined>;
+}
+
+/** Throws {@link ForgeError} `invalid` when the settings do not say who the App is. */
+export function createGitHubApp(settings: GitHubAppSettings, log: Logger): GitHubApp {
+  const { GITHUB_APP_ID: appId, GITHUB_PRIVATE_KEY: key } = settings;
+  if (appId === undefined || key === undefined)
+    throw new ForgeError('invalid', 'Set GITHUB_APP_ID and GITHUB_PRIVATE_KEY to use GitHub.');
+  const options = clientOptions(settings.GITHUB_API_URL, log);
+  const sign = { authStrategy: createAppAuth, auth: { appId, privateKey: key } };
+  const client = new Client({ ...options, ...sign });
+  /** By lower-case account. */
+  const known = new Map<string, GitHubClient>();
+
+  async function installation(
+    account: string,
+    look: () => Promise<{ data: { id: number } }>,
+  ): Promise<GitHubClient | undefined> {
+    const name = account.toLowerCase();
+    const before = known.get(name);
+    if (before && (await answers(before))) return before;
+    known.delete(name);
+    const found = await orUndefined(look());
+    if (!found) return undefined;
+    const auth = { ...sign.auth, installationId: found.data.id };
+    const installed = new Client({ ...options, authStrategy: createAppAuth, auth });
+    known.set(name, installed);
+    return installed;
+  }
+
+  return {
+    client,
+    forRepository: ({ owner, name }) =>
+      installation(owner, () => client.rest.apps.getRepoInstallation({ owner, repo: name })),
+    forOrganization: (org) => installation(org, () => client.rest.apps.getOrgInstallation({ org })),
+  };
+}
+
+/** With a person's token instead of the App's. */
+export const createTokenClient = (apiUrl: string, token: string, log: Logger): GitHubClient =>
+  new Client({ ...clientOptions(apiUrl, log), auth: token });
+
+/** What the call answers; undefined when GitHub says 404, which also means "you may not see it". */
+export async function orUndefined<T>(call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call;
+  } catch (error) {
+    if (error instanceof RequestError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+const clientOptions = (baseUrl: string, log: Logger) => ({
+  baseUrl,
+  userAgent: 'comio',
+  // Nothing is repeated here: a call that may have had its effect is for the caller to look after.
+  request: {
+    fetch: (url: string, init: RequestInit) =>
+      fetch(url, { ...init, signal: AbortSignal.timeout(REQUEST_MS) }),
+  },
+  log: {
+    debug() {},
+    info() {},
+    warn: (message: string) => log.warn({}, message),
+    error: (message: string) => log.debug({}, message),
+  },
+});
+
+/** False when the App was uninstalled since: then its token can no longer be renewed. The token itself is cached. */
+async function answers(installed: GitHubClient): Promise<boolean> {
+  try {
+    await installed.auth({ type: 'installation' });
+    return true;
+  } catch (error) {
+    if (error instanceof RequestError && [401, 403, 404].includes(error.status)) return false;
+    throw error;
+  }
+}

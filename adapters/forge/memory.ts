@@ -57,8 +57,7 @@ export function createMemoryForge(directory: string): MemoryForge {
     const ref = `refs/heads/${branch}`;
     // The pattern also finds what is below it.
     const refs = await git(path, 'for-each-ref', '--format=%(refname) %(objectname)', ref);
-    const line = refs.split('
-').find((each) => each.startsWith(`${ref} `));
+    const line = refs.split('\n').find((each) => each.startsWith(`${ref} `));
     return line?.slice(ref.length + 1);
   }
 

@@ -1,47 +1,73 @@
 #!/usr/bin/env node
 import { serve } from '@hono/node-server';
-import { ConfigError, loadConfig } from '#core/config.ts';
 import { createComio } from '#core/comio.ts';
-import { createLogger } from '#observability/log.ts';
-import { createRedactor } from '#observability/redact.ts';
+import { type Config, ConfigError, loadConfig } from '#core/config.ts';
+import { backup, restore } from '#core/store/backup.ts';
+import { openDatabase } from '#core/store/database.ts';
+import { StoreError } from '#core/store/errors.ts';
+import { createLogger, type Logger } from '#observability/log.ts';
+import { createRedactor, type Redactor } from '#observability/redact.ts';
 import { env, missing, surfaces } from './index.ts';
-import { welcome } from './welcome.ts';
+import { mountSetup, welcome } from './welcome.ts';
 
-/** The process: configuration → Comio → surfaces → listen → dispose on SIGTERM. */
-async function main(): Promise<void> {
-  const config = loadConfig(env);
-  const log = createLogger(config.LOG_LEVEL, createRedactor(config.secrets));
-  await using comio = await createComio({ config, log });
+const USAGE = `comio              starts the service
+comio backup FILE  writes everything in the database to FILE
+comio restore FILE fills a new, empty database from FILE
+`;
+
+type ServiceConfig = Config<typeof env>;
+
+/** The service: configuration → Comio → surfaces → listen → dispose on SIGTERM. */
+async function start(config: ServiceConfig, log: Logger, redact: Redactor): Promise<void> {
+  await using comio = await createComio({ config, log, redact });
   const { app, receive } = comio;
-  const settings: never = config as never;
   const on = Object.entries(surfaces).filter(([, surface]) => missing(surface, config).length === 0);
-  const list = await Promise.all(
-    on.map(([name, surface]) => surface.create({ settings, receive, log: log.child({ surface: name }) })),
-  );
   await using connected = new AsyncDisposableStack();
-  for (const surface of list) connected.use(surface);
-
+  const list = [];
+  for (const [name, surface] of on) {
+    const deps = { settings: config as never, receive, log: log.child({ surface: name }) };
+    list.push(connected.use(await surface.create(deps)));
+  }
+  mountSetup(app, config);
   await comio.start(list);
+
   const { promise: stopping, resolve: stop } = Promise.withResolvers<string>();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop(signal));
-  const listening = Promise.withResolvers<number>();
-  const server = serve({ fetch: app.fetch, hostname: config.HOST, port: config.PORT }, (info) =>
-    listening.resolve(info.port),
+  const { promise: bound, resolve, reject } = Promise.withResolvers<number>();
+  const server = serve({ fetch: app.fetch, hostname: config.HOST, port: config.PORT }, ({ port }) =>
+    resolve(port),
   );
-  server.once('error', listening.reject);
-  const url = `http://${config.HOST}:${await listening.promise}`;
+  server.once('error', reject);
+  const url = `http://${config.HOST}:${await bound}`;
   log.info({ url, surfaces: on.map(([name]) => name) }, 'listening');
-  process.stdout.write(welcome({ config, url, app }));
+  process.stdout.write(welcome(config, url));
 
-  log.info({ signal: await stopping }, 'stopping: no new work is taken, runs resume at the next start');
-  await new Promise((resolve) => server.close(resolve));
+  log.info({ signal: await stopping }, 'stopping: no new work is taken; runs resume at the next start');
+  await new Promise((done) => server.close(done));
+}
+
+async function main([command = 'start', file]: string[]): Promise<number> {
+  const config = loadConfig(env);
+  const redact = createRedactor(config.secrets);
+  const log = createLogger(config.LOG_LEVEL, redact);
+  const store = { url: config.DATABASE_URL, dataDir: config.COMIO_DATA_DIR, log };
+  if (command === 'start') await start(config, log, redact);
+  else if (command === 'backup' && file) {
+    await using database = await openDatabase(store);
+    await backup(database, file);
+  } else if (command === 'restore' && file) await restore(store, file);
+  else {
+    process.stderr.write(USAGE);
+    return 2;
+  }
+  return 0;
 }
 
 try {
-  await main();
-  process.exit(0);
+  process.exit(await main(process.argv.slice(2)));
 } catch (error) {
-  if (!(error instanceof ConfigError)) throw error;
+  // What the operator can mend is said in words; anything else is a bug and shows where.
+  if (!(error instanceof ConfigError) && !(error instanceof StoreError)) throw error;
   process.stderr.write(`${error.message}\n`);
   process.exit(2);
 }

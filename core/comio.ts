@@ -7,10 +7,11 @@ import { chooseModel } from '#adapters/llm/choose-model.ts';
 import { type RetryOptions, withRetry } from '#adapters/llm/retry.ts';
 import type { Logger } from '#observability/log.ts';
 import { createMetrics } from '#observability/metrics.ts';
-import { createRedactor } from '#observability/redact.ts';
+import type { Redactor } from '#observability/redact.ts';
 import { drivers } from '#sandbox/drivers/index.ts';
 import { createGitTransport } from '#sandbox/git-transport.ts';
 import type { SandboxDriver } from '#sandbox/sandbox.ts';
+import packageJson from '../package.json' with { type: 'json' };
 import type { Config } from './config.ts';
 import { createDispatch } from './conversations/dispatch.ts';
 import { createInbox } from './conversations/inbox.ts';
@@ -32,6 +33,8 @@ const MODEL_RETRY: RetryOptions = {
   random: Math.random,
 };
 
+const DATABASE_NAMES = { pglite: 'PGlite, embedded', postgres: 'PostgreSQL' };
+
 export interface Comio extends AsyncDisposable {
   /** The HTTP side; surfaces are mounted on it by {@link Comio.start}. */
   app: Hono;
@@ -44,6 +47,8 @@ export interface Comio extends AsyncDisposable {
 export interface Parts {
   config: Config;
   log: Logger;
+  /** Hides every secret the service holds; short-lived ones are added to it. */
+  redact: Redactor;
   /** Instead of what the configuration says; for tests of the core. */
   driver?: SandboxDriver | undefined;
   forge?: Forge | undefined;
@@ -55,20 +60,21 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
   const database = building.use(
     await openDatabase({ url: config.DATABASE_URL, dataDir: config.COMIO_DATA_DIR, log }),
   );
-  await migrate(database);
+  await migrate(database.db, log);
   const { db } = database;
   if (database.ownsAlone) await db.updateTable('conversation').set({ sender_until: null }).execute();
   const jobs = building.use(await openJobs(database, { log, queues }));
 
   const metrics = createMetrics();
-  const redact = createRedactor(config.secrets);
+  const { redact } = given;
   const surfaces = new Map<SurfaceName, Surface>();
   const driver =
     given.driver ??
-    building.use(drivers.docker({ dockerHost: config.DOCKER_HOST, dataDir: config.COMIO_DATA_DIR, log }));
+    building.use(drivers.docker({ dockerHost: config.DOCKER_HOST, log }));
   const forge =
     given.forge ?? (forges.github.configured(config) ? forges.github.create(config, log) : undefined);
   const chosen = chooseModel(config);
+  const { version } = packageJson;
   const stops = building.use(createStops(db, log));
   const outbox = createOutbox({
     db,
@@ -118,12 +124,7 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
     onTurnEnd: (verb, state) => metrics.turns.inc({ verb, state }),
     log,
   });
-  const view = () => statusView({ db, database: database.kind, driver, surfaces, model: chosen?.model });
-  metrics.gauge(
-    'comio_turns_open',
-    'Turns that wait or are worked on.',
-    async () => (await view()).running.length,
-  );
+  metrics.gauge('comio_turns_open', 'Turns that wait or are worked on.', () => openTurnCount(db));
   metrics.gauge('comio_outbox_pending', 'Messages that wait to be sent.', async () => {
     const { count } = await db
       .selectFrom('outbox')
@@ -133,6 +134,7 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
     return Number(count);
   });
 
+  const startedAt = new Date();
   let started = false;
   const app = createServer({
     metrics,
@@ -140,7 +142,8 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
       await db.selectFrom('project').select('id').limit(1).execute();
       return [...(started ? [] : ['starting'])];
     },
-    status: view,
+    status: () =>
+      statusView({ db, database: DATABASE_NAMES[database.kind], driver, surfaces, startedAt, version, redact }),
     log,
   });
 

@@ -244,7 +244,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
             'For instance: `new an API for cooking recipes with tests`',
           ),
         );
-      const name = command.kind === 'command' ? command.options['name'] : undefined;
+      const name = command.kind === 'command' ? command.options.name : undefined;
       const project = await createProject(trx, {
         name: nameFor(name ?? said),
         description: oneLine(said, 300),

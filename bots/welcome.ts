@@ -1,0 +1,46 @@
+import type { Hono } from 'hono';
+import type { Config } from '#core/config.ts';
+import { inviteLink } from './discord/invite.ts';
+import { mountGitHubSetup } from './github/setup.ts';
+import { type env, missing, surfaces } from './index.ts';
+import { manifestLink } from './slack/manifest.ts';
+
+type ServiceConfig = Config<typeof env>;
+
+const GITHUB_SETUP = '/setup/github';
+
+/** What a person reads after `npm start`: where it is, and what is missing to be useful. */
+export function welcome(config: ServiceConfig, url: string): string {
+  const base = config.PUBLIC_URL ?? url;
+  const hints = {
+    slack: `create the app: ${manifestLink(config.PUBLIC_URL)}`,
+    github: `create the app: ${base}${GITHUB_SETUP}`,
+    discord: config.DISCORD_APPLICATION_ID
+      ? `invite the bot: ${inviteLink(config.DISCORD_APPLICATION_ID)}`
+      : 'create an application at https://discord.com/developers/applications, set DISCORD_APPLICATION_ID for the invite link',
+  };
+  const lines = [`Comio is at ${url} (status page, /healthz, /readyz, /metrics)`];
+  for (const [name, surface] of Object.entries(surfaces)) {
+    const lacking = missing(surface, config);
+    if (lacking.length > 0)
+      lines.push(`  ${name.padEnd(8)} off: set ${lacking.join(', ')}; ${hints[name as keyof typeof hints]}`);
+    else lines.push(`  ${name.padEnd(8)} on`);
+  }
+  if (!hasModel(config)) lines.push('  model    none: set ANTHROPIC_API_KEY, OPENAI_API_KEY or OLLAMA_HOST');
+  return `${lines.join('\n')}\n`;
+}
+
+/** The one-click GitHub App creation, for as long as there is no App. */
+export function mountSetup(app: Hono, config: ServiceConfig): void {
+  if (missing(surfaces.github, config).length === 0) return;
+  mountGitHubSetup(app, { path: GITHUB_SETUP, publicUrl: config.PUBLIC_URL, githubUrl: config.GITHUB_URL });
+}
+
+const hasModel = (config: ServiceConfig): boolean =>
+  [
+    config.LLM_PROVIDER,
+    config.ANTHROPIC_API_KEY,
+    config.OPENAI_API_KEY,
+    config.OLLAMA_HOST,
+    config.LLM_SCRIPT,
+  ].some((value) => value !== undefined);

@@ -1,0 +1,22 @@
+import { writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { ensureDocker } from '../../infra/docker/ensure-docker.ts';
+import { suites } from './index.ts';
+import { type Result, table } from './measure.ts';
+
+/** `npm run bench -- [suite …] [--json FILE]` */
+const { values, positionals } = parseArgs({ options: { json: { type: 'string' } }, allowPositionals: true });
+const names = positionals.length > 0 ? positionals : Object.keys(suites);
+const unknown = names.filter((name) => !Object.hasOwn(suites, name));
+if (unknown.length > 0) {
+  process.stderr.write(`No suite ${unknown.join(', ')}. There are: ${Object.keys(suites).join(', ')}\n`);
+  process.exit(2);
+}
+await ensureDocker({ say: (text) => process.stderr.write(`${text}\n`) });
+const results: Result[] = [];
+for (const name of names as (keyof typeof suites)[]) {
+  for await (const result of suites[name]()) results.push(result);
+}
+process.stdout.write(`${table(results)}\n`);
+if (values.json) await writeFile(values.json, `${JSON.stringify(results, null, 2)}\n`);
+process.exit(0);

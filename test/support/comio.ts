@@ -1,0 +1,55 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Forge } from '#adapters/forge/forge.ts';
+import { type Comio, createComio } from '#core/comio.ts';
+import { loadConfig } from '#core/config.ts';
+import type { Role } from '#core/conversations/surface.ts';
+import { createLogger } from '#observability/log.ts';
+import { createRedactor } from '#observability/redact.ts';
+import { createMemoryDriver } from '#sandbox/drivers/memory.ts';
+import { createMemorySurface, type MemorySurface } from './memory-surface.ts';
+
+export interface TestComio extends AsyncDisposable {
+  comio: Comio;
+  chat: MemorySurface;
+  dataDir: string;
+}
+
+/** A whole Comio in this process over the memory driver, an in-memory chat and a scripted model. */
+export async function testComio(options: {
+  script: unknown;
+  forge?: Forge | undefined;
+  databaseUrl?: string | undefined;
+  roles?: Record<string, Role>;
+}): Promise<TestComio> {
+  await using building = new AsyncDisposableStack();
+  const dataDir = await mkdtemp(join(tmpdir(), 'comio-test-'));
+  building.defer(() => rm(dataDir, { recursive: true, force: true }));
+  const scriptFile = join(dataDir, 'script.json');
+  await writeFile(scriptFile, JSON.stringify(options.script));
+  const config = loadConfig(
+    {},
+    {
+      COMIO_DATA_DIR: dataDir,
+      LLM_SCRIPT: scriptFile,
+      LOG_LEVEL: 'warn',
+      ...(options.databaseUrl ? { DATABASE_URL: options.databaseUrl } : {}),
+    },
+  );
+  const driver = building.use(createMemoryDriver());
+  const { surface, connect } = createMemorySurface(options.roles);
+  const comio = building.use(
+    await createComio({
+      config,
+      log: createLogger(config.LOG_LEVEL),
+      redact: createRedactor(config.secrets),
+      driver,
+      forge: options.forge,
+    }),
+  );
+  connect(comio.receive);
+  await comio.start([surface]);
+  const held = building.move();
+  return { comio, chat: surface, dataDir, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}

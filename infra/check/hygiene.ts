@@ -26,10 +26,7 @@ const inspect = async (path: string, traces: readonly string[]): Promise<string[
   const bytes = await readFile(join(root, path));
   if (bytes.includes(0)) return [];
   const lines = bytes.toString('utf8').split('\n');
-  return lines.flatMap((line, index) => [
-    ...traces.filter((trace) => line.includes(trace)).map((trace) => `${path}:${index + 1} has ${trace}`),
-    ...(path.endsWith('package-lock.json') && /"resolved": *"http/.test(line)
-      ? [`${path}:${index + 1} names a registry`]
-      : []),
-  ]);
+  return lines.flatMap((line, index) =>
+    traces.filter((trace) => line.includes(trace)).map((trace) => `${path}:${index + 1} has ${trace}`),
+  );
 };

@@ -2,6 +2,7 @@
 import { run } from './command.ts';
 import { checkCompose } from './compose.ts';
 import { checkHygiene } from './hygiene.ts';
+import { checkLock } from './lock.ts';
 import { checkWorkflows } from './workflows.ts';
 
 /** Resolves to what is wrong, one line each. */
@@ -20,6 +21,7 @@ const checks: Record<string, Check> = {
   architecture: command('vitest', 'run', '--no-color', 'test/architecture.test.ts'),
   workflows: checkWorkflows,
   'docker-compose.yml': checkCompose,
+  'package-lock.json': checkLock,
   'no traces of a machine': checkHygiene,
 };
 

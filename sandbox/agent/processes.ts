@@ -45,6 +45,7 @@ export function killTree(request: KillRequest): void {
         since !== undefined &&
         entry.started >= since &&
         entry.parent !== 0 &&
+        entry.parent !== process.pid &&
         !entry.environment.includes(name);
       if (marked || hidden) doomed.add(entry.pid);
     }

@@ -62,7 +62,8 @@ function collect(
     if (stderr.length < 2000) stderr += text;
   });
   createInterface({ input: child.stdout, crlfDelay: Number.POSITIVE_INFINITY }).on('line', (line) => {
-    const match = parse(line);
+    // After the kill a last line may come that is cut short.
+    const match = more ? undefined : parse(line);
     if (match === undefined) return;
     if (matches.length < max) {
       matches.push(match);

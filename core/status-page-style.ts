@@ -27,7 +27,7 @@ header{display:flex;flex-wrap:wrap;justify-content:space-between;align-items:bas
 .asof a{margin-left:.5rem}
 h1{margin-top:clamp(2.5rem,9vw,5rem);font:400 clamp(2.25rem,8vw,3.5rem)/1.08 var(--serif);letter-spacing:-.02em;text-wrap:balance}
 .lead{margin-top:.75rem;font:400 clamp(1.0625rem,3vw,1.25rem)/1.45 var(--serif);color:var(--soft);text-wrap:pretty}
-.facts{margin-top:clamp(2rem,6vw,3.25rem);display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));border-top:1px solid var(--line)}
+.facts{margin-top:clamp(2rem,6vw,3.25rem);display:grid;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));border-top:1px solid var(--line)}
 .facts div{padding:1rem 1.25rem 1rem 0;border-bottom:1px solid var(--line)}
 dt{font-size:.875rem;color:var(--soft)}
 .facts dd:nth-of-type(1){margin-top:.3rem;font:400 2rem/1.2 var(--serif);letter-spacing:-.01em}
@@ -52,10 +52,12 @@ thead th{padding-block:.35rem;font-size:.8125rem;color:var(--soft);border-top:1p
 thead th:nth-child(1){width:54%}
 thead th:nth-child(3){width:18%}
 th .note,.pull{display:block}
-.request{display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:3;overflow:hidden}
 .pull,.time,tbody td{font-size:.875rem;line-height:1.7}
 .time{color:var(--soft)}
 footer{margin-top:clamp(2.5rem,7vw,4rem)}
+@media (max-width:27rem){
+  .facts div:last-child{grid-column:1/-1}
+}
 @media (max-width:34rem){
   .rows li{grid-template-columns:1fr auto}
   .rows .note{grid-column:1/-1;grid-row:2}

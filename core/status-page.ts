@@ -84,7 +84,7 @@ ${runningNow(view)}
 ${recently(view)}
 </main>
 <footer>
-<p>Comio ${view.version}, up ${span(view.now.getTime() - view.startedAt.getTime())}, started ${time(view.startedAt, `${day(view.startedAt)} ${clock(view.startedAt)}`)}</p>
+<p>Comio ${said(view.version)}, up ${span(view.now.getTime() - view.startedAt.getTime())}, started ${time(view.startedAt, `${day(view.startedAt)} ${clock(view.startedAt)}`)}</p>
 </footer>
 </body>
 </html>
@@ -115,9 +115,9 @@ function headline(view: StatusView): { title: string; lead: string } {
 }
 
 const facts = (view: StatusView) => html`<dl class="facts">
-<div><dt>Working now</dt><dd>${view.runningCount}</dd><dd class="note">${view.runningCount === 1 ? 'request' : 'requests'}</dd></div>
-<div><dt>Sandboxes</dt><dd>${view.sandboxes.running}</dd><dd class="note">running of ${view.sandboxes.total}, ${view.sandboxes.driver}</dd></div>
-<div><dt>Database</dt><dd class="word">${state(view.database.connected, 'Ready', 'Away')}</dd><dd class="note">${view.database.detail}</dd></div>
+<div><dt>Requests</dt><dd>${view.runningCount}</dd><dd class="note">being worked on</dd></div>
+<div><dt>Sandboxes</dt><dd>${view.sandboxes.running}</dd><dd class="note">${view.sandboxes.total === 0 ? 'none yet' : `running of ${view.sandboxes.total}`}, ${said(view.sandboxes.driver)}</dd></div>
+<div><dt>Database</dt><dd>${state(view.database.connected, 'Ready', 'Away')}</dd><dd class="note">${said(view.database.detail)}</dd></div>
 </dl>`;
 
 const surfaces = (view: StatusView) => html`<section aria-labelledby="chats">
@@ -127,7 +127,7 @@ ${
     ? empty('No chat is set up. Start the service without tokens and it prints the links that make an app.')
     : html`<ul class="rows">${view.surfaces.map(
         (surface) =>
-          html`<li><span class="name">${nameOf(surface.name)}</span> <span class="note">${surface.detail}</span> ${state(surface.connected, 'Connected', 'Away')}</li>`,
+          html`<li><span class="name">${said(nameOf(surface.name))}</span> <span class="note">${said(surface.detail)}</span> ${state(surface.connected, 'Connected', 'Away')}</li>`,
       )}</ul>`
 }
 </section>`;
@@ -143,7 +143,7 @@ ${
 <tbody>${view.running.map(
         (run) => html`<tr>
 ${request(run)}
-<td>${run.doing}</td>
+<td>${said(run.doing)}</td>
 <td class="time">${time(run.startedAt, span(view.now.getTime() - run.startedAt.getTime()))}</td>
 </tr>`,
       )}</tbody>
@@ -171,7 +171,7 @@ ${request(run)}
 </section>`;
 
 const request = (run: StatusRun) =>
-  html`<th scope="row"><span class="request">${run.request}</span> <span class="note">${run.project}, ${nameOf(run.surface)}</span></th>`;
+  html`<th scope="row"><span class="request">${said(run.request)}</span> <span class="note">${said(run.project)}, ${said(nameOf(run.surface))}</span></th>`;
 
 /** Only a web address becomes a link: everything else on the page is text. */
 const pullRequest = (to: { number: number; url: string } | undefined) => {
@@ -185,6 +185,15 @@ const pullRequest = (to: { number: number; url: string } | undefined) => {
 
 const state = (good: boolean, yes: string, no: string) =>
   html`<span class="state ${good ? 'good' : 'bad'}">${good ? yes : no}</span>`;
+
+/** The most characters shown of any words from elsewhere. */
+const MOST = 160;
+
+/** Words from elsewhere, in whatever direction they are written: they turn nothing around them. */
+function said(text: string) {
+  const characters = Array.from(text);
+  return html`<bdi>${characters.length <= MOST ? text : `${characters.slice(0, MOST - 1).join('')}…`}</bdi>`;
+}
 
 const empty = (text: string) => html`<p class="empty">${text}</p>`;
 

@@ -10,7 +10,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   sandbox: [],
   adapters: [],
   observability: [],
-  infra: [],
+  infra: LEAVES,
   test: ['bots', 'core', 'infra', ...LEAVES],
 };
 const TOP = ['.ci', '.github', 'docs', ...Object.keys(MAY_IMPORT)];
@@ -22,9 +22,10 @@ const partOf = (path: string): string => path.split('/').slice(0, -1).slice(0, 2
 const sources = readSources();
 const inFolders = sources.filter(({ path }) => path.includes('/'));
 
+/** Of files in folders: what lies at the root (package.json) belongs to no folder. */
 const importsOf = (files: readonly Source[]) =>
   files.flatMap(({ path, imports }) =>
-    imports.flatMap(({ target, ...rest }) => (target === undefined ? [] : [{ path, target, ...rest }])),
+    imports.flatMap(({ target, ...rest }) => (target?.includes('/') ? [{ path, target, ...rest }] : [])),
   );
 
 /** The cycles in a graph, each once, written `a → b → a`. */

@@ -15,7 +15,10 @@ export type Request =
       op: 'exec';
       command: string;
       options: Omit<ExecOptions, 'signal' | 'onOutput'>;
+      /** Whether output is wanted as it comes. */
       live: boolean;
+      /** Cancelled before it was sent: nothing is started, but what runs under the key is ended. */
+      aborted: boolean;
     }
   | {
       id: number;

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { killMarked } from './processes.ts';
 import { ripgrep } from './search.ts';
 import { createAgentServer } from './server.ts';
@@ -30,7 +30,9 @@ const workspace = createWorkspace({
   aloneHere: true,
   search: ripgrep,
 });
-await rm(SOCKET, { force: true });
 const server = createAgentServer(workspace);
-server.listen(SOCKET);
+await rm(`${SOCKET}.new`, { force: true });
+server.listen(`${SOCKET}.new`);
 await once(server, 'listening');
+// Whoever sees the socket can connect: it exists a moment before it listens.
+await rename(`${SOCKET}.new`, SOCKET);

@@ -15,19 +15,32 @@ const CONNECT_MS = 20_000;
  * follows costs no further exec. Throws `not_running` when the container does not run or does not exist.
  */
 export async function openChannel(docker: Docker, container: string): Promise<AgentClient> {
+  const until = performance.now() + CONNECT_MS;
+  for (;;) {
+    try {
+      return await connectOnce(docker, container, until - performance.now());
+    } catch (error) {
+      if (!(error instanceof ConnectionLost)) throw error;
+      if (performance.now() < until) continue;
+      throw new SandboxError('not_running', `The agent of ${container} does not answer`, { cause: error });
+    }
+  }
+}
+
+/** Throws ConnectionLost when the agent ended (it is started again) or said nothing for `ms`. */
+async function connectOnce(docker: Docker, container: string, ms: number): Promise<AgentClient> {
   const socket = await startRelay(docker, container);
   const stdout = new PassThrough();
   const stderr = new PassThrough();
   docker.modem.demuxStream(socket, stdout, stderr);
   stderr.resume();
   socket.on('close', () => stdout.end());
-  const timer = setTimeout(() => socket.destroy(), CONNECT_MS);
+  const timer = setTimeout(() => socket.destroy(), ms);
   try {
     return await connectAgent(stdout, socket);
   } catch (error) {
     socket.destroy();
-    if (!(error instanceof ConnectionLost)) throw error;
-    throw new SandboxError('not_running', `The agent of ${container} does not answer`, { cause: error });
+    throw error;
   } finally {
     clearTimeout(timer);
   }

@@ -18,8 +18,6 @@ import { hasKey, nonceOf, renderCard } from './render.ts';
 import { roleOf } from './role.ts';
 import type { DiscordSettings } from './settings.ts';
 
-export { env } from './settings.ts';
-
 const emojis: Record<Reaction, string> = { seen: '👀', done: '✅', failed: '❌' };
 
 /** Longest wait discord.js does by itself when Discord limits us; past it the outbox decides. */

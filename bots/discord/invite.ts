@@ -1,20 +1,23 @@
-import { OAuth2Scopes, PermissionFlagsBits, PermissionsBitField } from 'discord.js';
-
-/** What the bot needs in a channel to hold a conversation, and nothing that lets it manage a server. */
-const permissions = new PermissionsBitField([
-  PermissionFlagsBits.ViewChannel,
-  PermissionFlagsBits.SendMessages,
-  PermissionFlagsBits.SendMessagesInThreads,
-  PermissionFlagsBits.CreatePublicThreads,
-  PermissionFlagsBits.ReadMessageHistory,
-  PermissionFlagsBits.AddReactions,
-]);
+/**
+ * What the bot needs in a channel to hold a conversation, and nothing that lets it manage a server: the bits of
+ * Discord's permission flags. Written out, because this link is shown at every start and discord.js takes a third of a
+ * second to load.
+ */
+const permissionBits = {
+  AddReactions: 6n,
+  ViewChannel: 10n,
+  SendMessages: 11n,
+  ReadMessageHistory: 16n,
+  CreatePublicThreads: 35n,
+  SendMessagesInThreads: 38n,
+};
 
 /** The link with which the owner of a server adds the bot to it. */
 export function inviteLink(applicationId: string): string {
+  const permissions = Object.values(permissionBits).reduce((sum, bit) => sum | (1n << bit), 0n);
   const link = new URL('https://discord.com/oauth2/authorize');
   link.searchParams.set('client_id', applicationId);
-  link.searchParams.set('scope', [OAuth2Scopes.Bot, OAuth2Scopes.ApplicationsCommands].join(' '));
-  link.searchParams.set('permissions', permissions.bitfield.toString());
+  link.searchParams.set('scope', 'bot applications.commands');
+  link.searchParams.set('permissions', permissions.toString());
   return link.href;
 }

@@ -42,7 +42,7 @@ export function composeFinal(view: FinalView): Card {
   const commands = view.facts.filter((fact) => fact.type === 'command');
   const tests = lastTests(view.facts);
   const failures = openFailures(view.facts);
-  const changed = (view.diffStat?.files.length ?? 0) > 0;
+  const changed = view.diffStat ? view.diffStat.files.length > 0 : view.facts.some(isChange);
   const answer = view.verb === 'ask' && !changed;
   const blocks: Block[] = [];
   if (view.failed !== undefined) blocks.push({ type: 'markdown', text: view.failed });
@@ -124,7 +124,7 @@ function fieldsOf(
       label: 'Changed',
       value: `${count} ${count === 1 ? 'file' : 'files'}, ${plusMinus(diffStat)}`,
     });
-  } else fields.push({ label: 'Changed', value: 'No file' });
+  } else if (!changed) fields.push({ label: 'Changed', value: 'No file' });
   const commits = view.facts.filter((fact) => fact.type === 'commit');
   if (commits.length > 0) {
     const shown = commits

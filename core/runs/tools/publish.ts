@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ForgeError } from '#adapters/forge/forge.ts';
 import { status } from '#sandbox/workspace-git.ts';
-import { failure, mendable, success } from './result.ts';
+import { failure, success } from './result.ts';
 import { defineTool, type ToolContext, type ToolResult } from './tool.ts';
 import { oneLine } from './truncate.ts';
 
@@ -18,15 +18,7 @@ export const publish = defineTool({
   effect: 'write',
   title: () => 'Publishing',
   async execute({ title, body }, context) {
-    return (await notYet(context)) ?? (await push(context, oneLine(title, 200), body));
-  },
-});
-
-/** What is to be done first; undefined when everything is committed. */
-async function notYet({ sandbox }: ToolContext): Promise<ToolResult | undefined> {
-  let ready = false;
-  const answer = await mendable(FAILED, async () => {
-    const { head, files } = await status(sandbox);
+    const { head, files } = await status(context.sandbox);
     if (head === undefined) {
       return failure(
         'Nothing is committed yet. Commit with git_commit, then publish again.',
@@ -34,21 +26,16 @@ async function notYet({ sandbox }: ToolContext): Promise<ToolResult | undefined>
       );
     }
     if (files.length > 0) {
-      const shown = files
-        .slice(0, 10)
-        .map(({ path }) => path)
-        .join(', ');
+      const shown = files.slice(0, 10).map(({ path }) => path);
       const more = files.length > 10 ? ` and ${files.length - 10} more` : '';
       return failure(
-        `Not everything is committed: ${shown}${more}. Commit it with git_commit, or add what must not be kept to .gitignore; then publish again.`,
+        `Not everything is committed: ${shown.join(', ')}${more}. Commit it with git_commit, or add what must not be kept to .gitignore; then publish again.`,
         `${FAILED}: not everything is committed`,
       );
     }
-    ready = true;
-    return success('', '');
-  });
-  return ready ? undefined : answer;
-}
+    return await push(context, oneLine(title, 200), body);
+  },
+});
 
 async function push(context: ToolContext, title: string, body: string): Promise<ToolResult> {
   try {

@@ -29,7 +29,7 @@ export const isTestCommand = (command: string): boolean =>
 const TEST_COMMAND = new RegExp(
   [
     String.raw`(npm|pnpm|yarn|bun)( -\S+( [^-\s]\S*)?| run| run-script| workspaces?( \S+)?)* (t|tst|test)(:\S+)?( |$)`,
-    String.raw`node (.* )?--test( |$)`,
+    'node (.* )?--test( |$)',
     String.raw`((npx|pnpm exec|yarn|bunx)( -\S+)* )?(\./)?(node_modules/\.bin/)?(vitest|jest|mocha|ava|tap)( |$)`,
     String.raw`(\S*/)?((uv|poetry|pipenv|hatch) run )?(\S*/)?(python[\d.]* -m )?(pytest|unittest|tox|nox)( |$)`,
     'go test( |$)',
@@ -146,7 +146,8 @@ const unittest: Recogniser = (lines) =>
     const ran = Number(/^Ran (\d+) tests? in [\d.]+s$/.exec(line)?.[1] ?? Number.NaN);
     const verdict = lines.slice(start + 1, start + 4).find((row) => /^(OK|FAILED|NO TESTS RAN)/.test(row));
     if (Number.isNaN(ran) || verdict === undefined) return [];
-    const value = (name: string) => Number(new RegExp(String.raw`[( ]${name}=(\d+)`).exec(verdict)?.[1] ?? 0);
+    const value = (name: string) =>
+      Number(new RegExp(String.raw`(?:\(|, )${name}=(\d+)`).exec(verdict)?.[1] ?? 0);
     const failed = value('failures') + value('errors') + value('unexpected successes');
     const skipped = value('skipped');
     return [counts(Math.max(0, ran - failed - skipped), failed, skipped)];

@@ -82,6 +82,8 @@ export interface GitHubApp {
   forRepository(ref: RepositoryRef): Promise<GitHubClient | undefined>;
   /** As the App's installation on this organization; undefined when there is none. */
   forOrganization(login: string): Promise<GitHubClient | undefined>;
+  /** As the App's installation on this personal account; undefined when there is none. */
+  forPerson(login: string): Promise<GitHubClient | undefined>;
 }
 
 /** Throws {@link ForgeError} `invalid` when the settings do not say who the App is. */
@@ -116,6 +118,7 @@ export function createGitHubApp(settings: GitHubAppSettings, log: Logger): GitHu
     forRepository: ({ owner, name }) =>
       installation(owner, () => client.rest.apps.getRepoInstallation({ owner, repo: name })),
     forOrganization: (org) => installation(org, () => client.rest.apps.getOrgInstallation({ org })),
+    forPerson: (username) => installation(username, () => client.rest.apps.getUserInstallation({ username })),
   };
 }
 

@@ -71,11 +71,10 @@ export function createGitHubForge(settings: GitHubAppSettings, log: Logger): For
     const client = await app.forOrganization(org);
     if (client)
       return { login: org, client, create: (options) => client.rest.repos.createInOrg({ org, ...options }) };
-    const account = await orUndefined(app.client.rest.users.getByUsername({ username: org }));
-    if (account?.data.type !== 'User')
+    if (!(await app.forPerson(org)))
       throw new ForgeError(
         'not_installed',
-        `The GitHub App is not installed on the organization ${org}: install it there for all repositories.`,
+        `The GitHub App is not installed on ${org}: install it there, for all repositories.`,
       );
     if (settings.GITHUB_TOKEN === undefined)
       throw new ForgeError(

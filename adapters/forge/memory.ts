@@ -88,7 +88,9 @@ export function createMemoryForge(directory: string): MemoryForge {
 
     parseRepository(text) {
       const [, owner, name] =
-        /^(?:http:\/\/forge\.invalid\/)?([a-z\d][\w-]*)\/([\w.-]+?)(?:\.git)?$/i.exec(text.trim()) ?? [];
+        /^(?:http:\/\/forge\.invalid\/)?([a-z\d][\w-]*)\/((?!\.{1,2}$)[\w.-]+?)(?:\.git)?$/i.exec(
+          text.trim(),
+        ) ?? [];
       return owner && name ? { owner, name } : undefined;
     },
 

@@ -20,8 +20,8 @@ import type { Receive, Surface, SurfaceName } from './conversations/surface.ts';
 import { createEngine } from './runs/engine.ts';
 import { createStops } from './runs/stops.ts';
 import { createServer } from './server.ts';
-import { statusView } from './status-view.ts';
-import { openDatabase } from './store/database.ts';
+import { openTurnCount, statusView } from './status-view.ts';
+import { type Database, openDatabase } from './store/database.ts';
 import { openJobs } from './store/jobs.ts';
 import { migrate } from './store/migrate.ts';
 import { queues } from './store/queues.ts';
@@ -50,6 +50,7 @@ export interface Parts {
   /** Hides every secret the service holds; short-lived ones are added to it. */
   redact: Redactor;
   /** Instead of what the configuration says; for tests of the core. */
+  database?: Database | undefined;
   driver?: SandboxDriver | undefined;
   forge?: Forge | undefined;
 }
@@ -57,9 +58,9 @@ export interface Parts {
 /** The composition root: every part but the surfaces. */
 export async function createComio({ config, log, ...given }: Parts): Promise<Comio> {
   await using building = new AsyncDisposableStack();
-  const database = building.use(
-    await openDatabase({ url: config.DATABASE_URL, dataDir: config.COMIO_DATA_DIR, log }),
-  );
+  const database =
+    given.database ??
+    building.use(await openDatabase({ url: config.DATABASE_URL, dataDir: config.COMIO_DATA_DIR, log }));
   await migrate(database.db, log);
   const { db } = database;
   if (database.ownsAlone) await db.updateTable('conversation').set({ sender_until: null }).execute();
@@ -68,9 +69,7 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
   const metrics = createMetrics();
   const { redact } = given;
   const surfaces = new Map<SurfaceName, Surface>();
-  const driver =
-    given.driver ??
-    building.use(drivers.docker({ dockerHost: config.DOCKER_HOST, log }));
+  const driver = given.driver ?? building.use(drivers.docker({ dockerHost: config.DOCKER_HOST, log }));
   const forge =
     given.forge ?? (forges.github.configured(config) ? forges.github.create(config, log) : undefined);
   const chosen = chooseModel(config);
@@ -89,6 +88,7 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
     jobs,
     outbox,
     redact,
+    log,
     onReceived: ({ conversation }, result) => metrics.messages.inc({ surface: conversation.surface, result }),
   });
   const { dispatch, giveUp } = createDispatch({
@@ -143,7 +143,15 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
       return [...(started ? [] : ['starting'])];
     },
     status: () =>
-      statusView({ db, database: DATABASE_NAMES[database.kind], driver, surfaces, startedAt, version, redact }),
+      statusView({
+        db,
+        database: DATABASE_NAMES[database.kind],
+        driver,
+        surfaces,
+        startedAt,
+        version,
+        redact,
+      }),
     log,
   });
 

@@ -116,8 +116,12 @@ export interface ParseOptions {
   explicit?: boolean | undefined;
 }
 
-/** FIRST WORD, what separates it from the rest, REST. Punctuation around the word is not part of it. */
-const SHAPE = /^[\s/!.,:;–—-]*(?:(?:please|pls)[\s,]+)?([\p{L}\p{N}_']+)([\s!.,:;?–—…-]*)([\s\S]*)$/iu;
+/**
+ * The first word and the rest. Punctuation at the word is not part of it, nor a dash on its own after it; a word that
+ * goes on ("stop-gap", "fix.ts", "edit/undo") is no verb.
+ */
+const SHAPE =
+  /^[\s/!.,:;–—-]*(?:(?:please|pls)[\s,]+)?(?<word>[\p{L}\p{N}_']+)[!.,:;?…–—-]*(?:[ \t]+[:–—-]+[ \t]+|\s+|$|(?<=[:,!?])|(?=\p{Extended_Pictographic}))(?<rest>[\s\S]*)$/iu;
 
 /**
  * Never throws. In text addressed to us the first word decides, unless what follows makes it a sentence. In other
@@ -127,10 +131,7 @@ export function parseCommand(text: string, { addressed, explicit = false }: Pars
   const talk: Command = { kind: 'talk', text: text.trim() };
   const match = SHAPE.exec(unquote(text.trim()));
   if (!match) return talk;
-  const [, word = '', separator = '', tail = ''] = match;
-  // "stop-gap", "fix.ts", "edit/undo": the word goes on.
-  if (tail !== '' && !/[\s:,!?]/.test(separator) && !/^\p{Extended_Pictographic}/u.test(tail)) return talk;
-  const rest = tail.trim();
+  const { word = '', rest = '' } = match.groups ?? {};
   const commanded = explicit || /^\s*\//.test(text);
   const verb = word.toLowerCase();
   if (!isVerb(verb)) {
@@ -142,9 +143,16 @@ export function parseCommand(text: string, { addressed, explicit = false }: Pars
   }
   const entry = VERBS[verb];
   const { options, args } = takeOptions(rest, entry.options);
-  const said = entry.unaddressed ? args.replace(/[\s.,!?…]+$/, '') : args;
+  const said = entry.unaddressed ? withoutPunctuationAtEnd(args) : args;
   const counts = addressed ? commanded || entry.accepts(said) : entry.unaddressed?.test(said);
   return counts ? { kind: 'command', verb, args: unquote(said), options } : talk;
+}
+
+/** A regular expression would take quadratic time on a long row of dots. */
+function withoutPunctuationAtEnd(text: string): string {
+  let end = text.length;
+  while (end > 0 && ' \n\t.,!?…'.includes(text.charAt(end - 1))) end -= 1;
+  return text.slice(0, end);
 }
 
 /** Within a typing slip: two letters swapped, one wrong, or two in a long word. */
@@ -164,7 +172,7 @@ function takeOptions(
 ): { options: Record<string, string>; args: string } {
   const options: Record<string, string> = {};
   if (keys.length === 0) return { options, args: text };
-  const pattern = new RegExp(`(?:^|\\s+)(${keys.join('|')})=(${VALUE})(?=\\s|$)`, 'giu');
+  const pattern = new RegExp(`(?<!\\S)(${keys.join('|')})=(${VALUE})(?:\\s+|$)`, 'giu');
   const args = text.replace(pattern, (_whole, key: string, value: string) => {
     options[key.toLowerCase()] = /^["“]/.test(value) ? value.slice(1, -1).replace(/\\(.)/gs, '$1') : value;
     return '';

@@ -133,6 +133,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
         .execute();
       return decided;
     });
+    if (verdict) deps.log.debug({ message: message.id, outcome: verdict.outcome }, 'message decided');
     if (verdict?.stop) deps.stops.now(verdict.stop);
   }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
+import type { Logger } from '#observability/log.ts';
 import type { Sender } from '../store/queues.ts';
 import type { Schema } from '../store/schema.ts';
 import type { Outbox } from './outbox.ts';
@@ -15,6 +16,7 @@ export function createInbox(deps: {
   jobs: Sender;
   outbox: Outbox;
   redact: (text: string) => string;
+  log: Logger;
   onReceived?: (inbound: Inbound, result: 'claimed' | 'duplicate' | 'ignored') => void;
 }): { receive: Receive } {
   const { db, jobs, outbox } = deps;
@@ -57,6 +59,7 @@ export function createInbox(deps: {
   return {
     async receive(inbound) {
       const result = await claim(inbound);
+      deps.log.debug({ message: inbound.id, result }, 'message received');
       deps.onReceived?.(inbound, result);
       return result;
     },

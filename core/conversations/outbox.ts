@@ -218,8 +218,11 @@ export function createOutbox(deps: {
       .returning(['o.id', 'o.key', 'o.content', 'o.version', 'o.ref', 'before.state', 'before.attempts'])
       .executeTakeFirstOrThrow();
     try {
+      log.debug({ key: claimed.key, version: claimed.version }, 'sending');
       const ref = await send(surface, conversation.address, claimed);
+      log.debug({ key: claimed.key, version: claimed.version }, 'sent, not noted yet');
       await sent(conversation, claimed, ref);
+      log.debug({ key: claimed.key, version: claimed.version }, 'sent');
       deps.onSent?.(conversation.surface, true);
     } catch (error) {
       const wait = await failed(claimed, error, conversation.surface);

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import { type Forge, ForgeError, type Repository } from '#adapters/forge/forge.ts';
+import type { Logger } from '#observability/log.ts';
 import type { GitTransport } from '#sandbox/git-transport.ts';
 import type { Sandbox } from '#sandbox/sandbox.ts';
 import * as git from '#sandbox/workspace-git.ts';
@@ -12,6 +13,7 @@ export interface PublishDeps {
   db: Kysely<Schema>;
   forge: Forge | undefined;
   transport: GitTransport;
+  log: Logger;
 }
 
 type Published = Extract<Fact, { type: 'publish' }>;
@@ -43,6 +45,7 @@ export async function publish(
     sha,
     signal,
   });
+  deps.log.debug({ sha }, 'pushed, not noted yet');
   await journal.write((trx) =>
     trx.updateTable('run').set({ published_sha: sha }).where('id', '=', run.id).execute(),
   );
@@ -64,6 +67,7 @@ export async function publish(
         title: request.title,
         body: request.body,
       });
+  deps.log.debug({ pull: pull.number }, 'pull request open, not noted yet');
   await journal.write((trx) =>
     trx
       .updateTable('run')

@@ -1,4 +1,5 @@
 import { type Kysely, type Selectable, sql, type Transaction } from 'kysely';
+import type { Logger } from '#observability/log.ts';
 import type { Outbox } from '../conversations/outbox.ts';
 import type { Inbound } from '../conversations/surface.ts';
 import type { Schema, StepKind, StepTable } from '../store/schema.ts';
@@ -28,6 +29,8 @@ export interface Journal {
   /** Throws {@link StopRequested} or {@link Superseded}. */
   begin(kind: StepKind, title: string, input: unknown): Promise<Step>;
   note(step: Step, intent: unknown): Promise<void>;
+  /** A line under a step that is at work. */
+  detail(step: Step, text: string): Promise<void>;
   end(step: Step, result: { state: 'done' | 'failed'; summary: string; output?: unknown }): Promise<void>;
   /** Takes the messages people sent meanwhile into the record, as steps; the texts in order. */
   applySteering(): Promise<number>;
@@ -70,7 +73,7 @@ export async function showTurn(
 
 /** Takes the turn: raises its epoch, so that every other worker's writes fail from here on. */
 export async function openJournal(
-  deps: { db: Kysely<Schema>; outbox: Outbox },
+  deps: { db: Kysely<Schema>; outbox: Outbox; log: Logger },
   turnId: string,
 ): Promise<Journal> {
   const { db, outbox } = deps;
@@ -87,6 +90,8 @@ export async function openJournal(
     .executeTakeFirst();
   if (!turn) throw new Superseded(`turn ${turnId} has ended`);
   const { epoch } = turn;
+  const log = deps.log.child({ turn: turnId, epoch });
+  log.debug({}, 'turn taken');
   const run = await db.selectFrom('run').selectAll().where('id', '=', turn.run_id).executeTakeFirstOrThrow();
   const steps: Step[] = await db
     .selectFrom('step')
@@ -148,6 +153,7 @@ export async function openJournal(
         return row;
       }, true);
       steps.push(step);
+      log.debug({ step: step.seq, kind, title }, 'step begun');
       return step;
     },
     async note(step, intent) {
@@ -160,6 +166,19 @@ export async function openJournal(
           .execute(),
       );
       step.intent = intent;
+      log.debug({ step: step.seq }, 'intent noted');
+    },
+    async detail(step, text) {
+      await write(async (trx) => {
+        await trx
+          .updateTable('step')
+          .set({ summary: text })
+          .where('turn_id', '=', turnId)
+          .where('seq', '=', step.seq)
+          .where('state', '=', 'started')
+          .execute();
+        await show(trx);
+      });
     },
     async end(step, result) {
       const ended = await write(async (trx) => {
@@ -179,6 +198,7 @@ export async function openJournal(
         return row;
       });
       Object.assign(step, ended);
+      log.debug({ step: step.seq, state: result.state }, 'step ended');
     },
     async applySteering() {
       const taken = await write(async (trx) => {

@@ -7,6 +7,7 @@ import type { ProjectTable, Schema, TurnVerb } from '../store/schema.ts';
 import { conversationOf, type ToolStepInput, toolStepFor } from './context.ts';
 import { openGaps } from './gaps.ts';
 import { type Journal, oneLine, type Step } from './journal.ts';
+import { liveDetail } from './live-detail.ts';
 import { systemPrompt } from './prompt.ts';
 import { parseToolInput, toolDefinitions } from './tools/definitions.ts';
 import { tools } from './tools/index.ts';
@@ -141,16 +142,20 @@ async function executeCall(
   const title = tool && parsed?.ok ? tool.title(parsed.input) : `Calling ${oneLine(input.call.name, 40)}`;
   const step = earlier ?? (await journal.begin('tool', deps.redact(title), input));
   let result: ToolResult;
-  if (!tool)
+  if (!tool) {
     result = refusal(
-      `There is no tool "${input.call.name}". There are: ${allowed.map((t) => t.name).join(', ')}.`,
+      `There is no tool "${input.call.name}". There are: ${allowed.map(({ name }) => name).join(', ')}.`,
     );
-  else if (!parsed?.ok) result = refusal(parsed?.message ?? 'The arguments are not valid.');
-  else
-    result = await unless(
-      signals.work,
-      tool.execute(parsed.input, contextFor(deps, journal, sandbox, step, signals.stop)),
-    );
+  } else if (!parsed?.ok) result = refusal(parsed?.message ?? 'The arguments are not valid.');
+  else {
+    const live = liveDetail(journal, step);
+    const context = contextFor(deps, journal, sandbox, step, signals.stop, live.show);
+    try {
+      result = await unless(signals.work, tool.execute(parsed.input, context));
+    } finally {
+      await live.settle();
+    }
+  }
   // A killed command has a result too, but that is not the answer to the call.
   signals.work.throwIfAborted();
   await journal.end(step, {
@@ -160,13 +165,24 @@ async function executeCall(
   });
 }
 
-/** Rejects as soon as the signal aborts, without waiting for the work to notice. */
-function unless<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+/** What killing a command may take before it is no longer waited for, in milliseconds. */
+const KILL_MS = 500;
+
+/** Rejects when the signal aborts, having left the work a moment to end by itself. */
+async function unless<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
-  const abort = () => reject(signal.reason);
+  let timer: NodeJS.Timeout | undefined;
+  const abort = () => {
+    timer = setTimeout(() => reject(signal.reason), KILL_MS);
+  };
   if (signal.aborted) abort();
   signal.addEventListener('abort', abort, { once: true });
-  return Promise.race([work, promise]).finally(() => signal.removeEventListener('abort', abort));
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', abort);
+  }
 }
 
 const refusal = (content: string): ToolResult => ({
@@ -182,6 +198,7 @@ function contextFor(
   sandbox: Sandbox,
   step: Step,
   signal: AbortSignal,
+  show: (text: string) => void,
 ): ToolContext {
   let tail = '';
   return {
@@ -190,6 +207,7 @@ function contextFor(
     signal,
     onOutput: (text) => {
       tail = (tail + text).slice(-OUTPUT_TAIL);
+      show(deps.redact(tail.trimEnd().split('\n').at(-1) ?? ''));
     },
     intent: { previous: step.intent ?? undefined, record: (note) => journal.note(step, note) },
     author: { name: 'Comio', email: 'comio@users.noreply.github.com' },

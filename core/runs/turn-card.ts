@@ -73,7 +73,13 @@ const minuteOf = (date: Date): string => `${date.toISOString().slice(0, 16).repl
 function planItems(turn: TurnView): PlanItem[] {
   const items = turn.steps.map(({ title, summary, state }): PlanItem => {
     if (state !== 'started') return { text: oneLine(summary ?? title, MAX_ITEM), state };
-    if (isOpen(turn)) return { text: oneLine(title, MAX_ITEM), state: 'running' };
+    if (isOpen(turn)) {
+      return {
+        text: oneLine(title, MAX_ITEM),
+        state: 'running',
+        detail: summary ? oneLine(summary, MAX_ITEM) : undefined,
+      };
+    }
     return { text: oneLine(title, MAX_ITEM), state: 'failed', detail: 'cut off' };
   });
   if (items.length <= MAX_ITEMS) return items;

@@ -5,6 +5,7 @@ import type { Sandbox, SandboxDriver, SandboxLimits } from '#sandbox/sandbox.ts'
 import * as git from '#sandbox/workspace-git.ts';
 import type { ProjectTable, Schema } from '../store/schema.ts';
 import type { Journal } from './journal.ts';
+import { liveDetail } from './live-detail.ts';
 
 export interface WorkspaceDeps {
   db: Kysely<Schema>;
@@ -59,9 +60,9 @@ async function openSandbox(deps: WorkspaceDeps, journal: Journal, signal: AbortS
     return known;
   }
   let sandbox: Sandbox | undefined;
-  await phase(journal, 'Starting the sandbox', async () => {
+  await phase(journal, 'Starting the sandbox', async (show) => {
     sandbox = await deps.driver.create(
-      { key: `run-${run.id}`, limits: deps.limits, network: deps.network },
+      { key: `run-${run.id}`, limits: deps.limits, network: deps.network, onProgress: show },
       signal,
     );
     const { id } = sandbox;
@@ -81,16 +82,19 @@ async function openSandbox(deps: WorkspaceDeps, journal: Journal, signal: AbortS
 export async function phase(
   journal: Journal,
   title: string,
-  work: () => Promise<string>,
+  work: (show: (detail: string) => void) => Promise<string>,
   options: { once?: boolean } = {},
 ): Promise<string> {
   const earlier = journal.steps.findLast((step) => step.kind === 'phase' && step.title === title);
   if (options.once && earlier?.state === 'done') return earlier.summary ?? '';
   const step = earlier?.state === 'started' ? earlier : await journal.begin('phase', title, null);
+  const live = liveDetail(journal, step);
   let summary: string;
   try {
-    summary = await work();
+    summary = await work(live.show);
+    await live.settle();
   } catch (error) {
+    await live.settle();
     await journal.end(step, { state: 'failed', summary: `${title}: failed` });
     throw error;
   }

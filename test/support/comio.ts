@@ -8,6 +8,7 @@ import type { Role } from '#core/conversations/surface.ts';
 import { createLogger } from '#observability/log.ts';
 import { createRedactor } from '#observability/redact.ts';
 import { createMemoryDriver } from '#sandbox/drivers/memory.ts';
+import { openTestDatabase, type StoreKind } from './database.ts';
 import { createMemorySurface, type MemorySurface } from './memory-surface.ts';
 
 export interface TestComio extends AsyncDisposable {
@@ -20,7 +21,7 @@ export interface TestComio extends AsyncDisposable {
 export async function testComio(options: {
   script: unknown;
   forge?: Forge | undefined;
-  databaseUrl?: string | undefined;
+  database?: StoreKind;
   roles?: Record<string, Role>;
 }): Promise<TestComio> {
   await using building = new AsyncDisposableStack();
@@ -34,9 +35,9 @@ export async function testComio(options: {
       COMIO_DATA_DIR: dataDir,
       LLM_SCRIPT: scriptFile,
       LOG_LEVEL: 'warn',
-      ...(options.databaseUrl ? { DATABASE_URL: options.databaseUrl } : {}),
     },
   );
+  const database = building.use(await openTestDatabase(options.database ?? 'pglite'));
   const driver = building.use(createMemoryDriver());
   const { surface, connect } = createMemorySurface(options.roles);
   const comio = building.use(
@@ -44,6 +45,7 @@ export async function testComio(options: {
       config,
       log: createLogger(config.LOG_LEVEL),
       redact: createRedactor(config.secrets),
+      database,
       driver,
       forge: options.forge,
     }),

@@ -1,4 +1,5 @@
 import type { TestProject } from 'vitest/node';
+import { ensureDocker } from '#infra/docker/ensure-docker.ts';
 import { removeContainers } from './run.ts';
 
 declare module 'vitest' {
@@ -8,7 +9,9 @@ declare module 'vitest' {
   }
 }
 
-export default ({ provide }: TestProject): (() => Promise<void>) => {
+/** Nothing else is started here: the files that need an image or a server make it, once for all of them. */
+export default async ({ provide }: TestProject): Promise<() => Promise<void>> => {
+  await ensureDocker({ say: (line) => console.error(line), dockerHost: process.env.DOCKER_HOST });
   const run = String(process.pid);
   provide('testRun', run);
   return () => removeContainers(run);

@@ -49,7 +49,7 @@ export function createMemorySurface(roles: Record<string, Role> = { ada: 'operat
     at: { thread },
   });
   const refTo = (conversation: ConversationAddress, id: number): MessageRef => ({ conversation, at: { id } });
-  const idOf = (message: MessageRef): number => Number(message.at['id']);
+  const idOf = (message: MessageRef): number => Number(message.at.id);
 
   async function hear(
     inbound: Omit<Inbound, 'conversation' | 'author'>,
@@ -89,7 +89,7 @@ export function createMemorySurface(roles: Record<string, Role> = { ada: 'operat
       changed.emit('change');
     },
     async react(message, reaction) {
-      const to = String(message.at['id']);
+      const to = String(message.at.id);
       if (!reactions.some((r) => r.to === to && r.reaction === reaction)) reactions.push({ to, reaction });
       changed.emit('change');
     },

@@ -44,7 +44,7 @@ export async function startService(
     }
     const record = JSON.parse(line) as Record<string, unknown>;
     records.push(record);
-    if (record['msg'] === 'listening') listening.resolve(String(record['url']));
+    if (record.msg === 'listening') listening.resolve(String(record.url));
     onRecord?.(record, () => child.kill('SIGKILL'));
   });
   const ended = once(child, 'exit').then(() => undefined);

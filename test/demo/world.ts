@@ -1,0 +1,157 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createLogger } from '#observability/log.ts';
+import { drivers } from '#sandbox/drivers/index.ts';
+import { createGitTransport } from '#sandbox/git-transport.ts';
+import type { SandboxDriver } from '#sandbox/sandbox.ts';
+import { ensureDocker } from '../../infra/docker/ensure-docker.ts';
+import { createGitHubPeer, type GitHubPeer } from '../peers/github.ts';
+import { createSlackPeer, type SlackMessage, type SlackPeer } from '../peers/slack.ts';
+import { type Service, startService } from '../support/service.ts';
+import { textOfBlocks } from '../support/slack-text.ts';
+import { demoScript } from './script.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface World extends AsyncDisposable {
+  slack: SlackPeer;
+  github: GitHubPeer;
+  service: Service;
+  /** The model that answers, for the person at the terminal. */
+  model: string;
+  /** Clones a branch into a sandbox of its own, as anybody could, and runs the command there. */
+  tryOut(
+    repository: string,
+    branch: string,
+    command: string,
+  ): Promise<{ exitCode: number | null; output: string; sha: string }>;
+}
+
+const FIXTURE = join(import.meta.dirname, '../fixtures/demo/durations');
+const LIMITS = { memoryMb: 1024, cpus: 2, pids: 256 };
+const MODEL_SETTINGS = ['ANTHROPIC_API_KEY', 'OPENAI_API_KEY', 'OLLAMA_HOST'] as const;
+const MODEL_OPTIONS = ['ANTHROPIC_BASE_URL', 'OPENAI_BASE_URL', 'LLM_PROVIDER', 'LLM_MODEL'] as const;
+
+/** Local Slack and GitHub, and Comio as a process of its own between them. */
+export async function createWorld(
+  terminal: Terminal,
+  environment: Record<string, string | undefined>,
+): Promise<World> {
+  await using building = new AsyncDisposableStack();
+  await ensureDocker({ say: terminal.say });
+  const dataDir = await mkdtemp(join(tmpdir(), 'comio-demo-'));
+  building.defer(() => rm(dataDir, { recursive: true, force: true }));
+
+  const slack = building.use(await createSlackPeer());
+  const github = building.use(await createGitHubPeer());
+  await github.createRepository({ owner: github.org, name: 'durations', files: FIXTURE });
+  github.setPermission('ada', 'write');
+
+  const driver = building.use(
+    drivers.docker({ dockerHost: environment.DOCKER_HOST, log: createLogger('error') }),
+  );
+  const { env: model, name } = await modelSettings(environment, dataDir);
+  const { SLACK_APP_TOKEN: _socketMode, ...overHttp } = slack.env;
+  const service = building.use(
+    await startService({
+      COMIO_DATA_DIR: join(dataDir, 'comio'),
+      SLACK_UPDATE_MS: '700',
+      GITHUB_UPDATE_MS: '700',
+      ...(environment.DOCKER_HOST ? { DOCKER_HOST: environment.DOCKER_HOST } : {}),
+      ...overHttp,
+      ...github.env,
+      ...model,
+    }),
+  );
+  building.defer(() => removeSandboxes(driver, new Set(before)));
+  const before = (await driver.list()).map(({ id }) => id);
+  slack.deliverTo(`${service.url}/slack/events`);
+  github.deliverTo(`${service.url}/github/webhooks`);
+  showThreads(terminal, slack, github);
+
+  const transport = createGitTransport({ dataDir: join(dataDir, 'mirrors'), log: createLogger('error') });
+  let tries = 0;
+  const held = building.move();
+  return {
+    slack,
+    github,
+    service,
+    model: name,
+    async tryOut(repository, branch, command) {
+      tries += 1;
+      const key = `demo-${process.pid}-${tries}`;
+      const sandbox = await driver.create({ key, limits: LIMITS, network: 'none' });
+      try {
+        const url = `${github.url}/${repository}.git`;
+        const credentials = { username: 'x-access-token', password: github.tokenOf('ada') };
+        await transport.cloneInto(sandbox, { url, credentials, ref: branch, branch: 'try' });
+        const sha = (await sandbox.exec('git rev-parse HEAD')).output.trim();
+        const { exitCode, output } = await sandbox.exec(command);
+        return { exitCode, output, sha };
+      } finally {
+        await sandbox.destroy();
+      }
+    },
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
+
+/** Only what this demo made goes with it. */
+async function removeSandboxes(driver: SandboxDriver, keep: ReadonlySet<string>): Promise<void> {
+  for (const { id } of await driver.list()) {
+    if (keep.has(id)) continue;
+    const sandbox = await driver.open(id);
+    await sandbox?.destroy();
+  }
+}
+
+async function modelSettings(
+  environment: Record<string, string | undefined>,
+  dataDir: string,
+): Promise<{ env: Record<string, string>; name: string }> {
+  const pick = (names: readonly string[]) =>
+    Object.fromEntries(
+      names.flatMap((name) => {
+        const value = environment[name];
+        return value ? [[name, value]] : [];
+      }),
+    );
+  const real = pick(MODEL_SETTINGS);
+  const [first] = Object.keys(real);
+  if (first) return { env: { ...real, ...pick(MODEL_OPTIONS) }, name: `the model of ${first}` };
+  const file = join(dataDir, 'script.json');
+  await writeFile(file, JSON.stringify(demoScript));
+  return { env: { LLM_SCRIPT: file, LLM_PROVIDER: 'scripted' }, name: 'the scripted model' };
+}
+
+function showThreads(terminal: Terminal, slack: SlackPeer, github: GitHubPeer): void {
+  const names = Object.fromEntries(Object.entries(slack.ids).map(([name, id]) => [id, name]));
+  const fromBot = (message: SlackMessage) =>
+    terminal.show({
+      id: `slack:${message.ts}`,
+      thread: `Slack #dev, thread ${message.thread}`,
+      author: 'Comio',
+      byBot: true,
+      text: textOfBlocks(message.blocks) || message.text,
+    });
+  slack.events.on('message', fromBot);
+  slack.events.on('update', fromBot);
+  slack.events.on('reaction', (reaction, ts) =>
+    terminal.show({
+      id: `slack:${ts}:${reaction}`,
+      thread: 'Slack #dev',
+      author: 'Comio',
+      byBot: true,
+      text: `:${reaction}: on ${names[ts] ?? 'the message'}`,
+    }),
+  );
+  github.onComment((comment) =>
+    terminal.show({
+      id: `github:${comment.id}`,
+      thread: `GitHub ${comment.owner}/${comment.repo}#${comment.number}`,
+      author: comment.byBot ? 'Comio' : comment.login,
+      byBot: comment.byBot,
+      text: comment.body.replace(/<!--[\s\S]*?-->/g, ''),
+    }),
+  );
+}

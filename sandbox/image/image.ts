@@ -8,11 +8,11 @@ import type Docker from 'dockerode';
 import { pack } from 'tar-stream';
 import type { Logger } from '#observability/log.ts';
 import { hasStatus } from '../drivers/docker-client.ts';
+import { withProcessLock } from '../process-lock.ts';
 import { SandboxError } from '../sandbox.ts';
 import { bootstrapBase } from './bootstrap.ts';
 import { followProgress } from './follow-progress.ts';
 import { runHostCommand } from './host-command.ts';
-import { withProcessLock } from './process-lock.ts';
 import { REGISTRY_BASE, type Recipe, readRecipe } from './recipe.ts';
 
 export interface ImageOptions {

@@ -1,0 +1,225 @@
+import { createHash } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from '#observability/log.ts';
+import { gitText, runGit } from './git-command.ts';
+import { type GitCredentials, type HostGitOptions, type HostGitResult, hostGit } from './host-git.ts';
+import { withProcessLock } from './process-lock.ts';
+import { type Sandbox, SandboxError } from './sandbox.ts';
+import { isRepository } from './workspace-git.ts';
+
+export interface Remote {
+  /** HTTP(S), without credentials. */
+  url: string;
+  credentials?: GitCredentials | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Brings repositories into sandboxes and commits out of them. It runs on the core's side, where the credentials are;
+ * what crosses into and out of a sandbox is a pack of git objects and nothing else. All methods throw `git_failed`
+ * with git's words, or the signal's reason, and give up after ten minutes.
+ */
+export interface GitTransport {
+  /**
+   * Makes the workspace a repository on `branch`, which starts at the remote's `ref` (a branch; default: the remote's
+   * default branch), with `origin` set and the full history. An empty remote gives an empty repository. All or
+   * nothing: a workspace that is a repository already is left as it is.
+   */
+  cloneInto(
+    sandbox: Sandbox,
+    request: Remote & { ref?: string | undefined; branch: string },
+  ): Promise<{ head: string | undefined }>;
+  /**
+   * Makes the remote's `branch` point at the sandbox's commit `sha`. A commit the branch already contains is a
+   * success without effect; a branch that has commits `sha` does not build upon is `git_failed`.
+   */
+  push(sandbox: Sandbox, request: Remote & { branch: string; sha: string }): Promise<void>;
+  /** The commit the remote's branch points at; undefined when there is no such branch. */
+  readRemoteHead(request: Remote & { branch: string }): Promise<string | undefined>;
+}
+
+const LIMIT_MS = 600_000;
+/** Past this a sandbox cannot fill our disk with one push. */
+const MAX_PACK_BYTES = 1_073_741_824;
+/** The repository under construction: renamed to .git when it is whole. */
+const UNFINISHED = '.git-cloning';
+
+/** `dataDir` holds a bare mirror of each repository, so that a second run fetches only what is new. */
+export function createGitTransport({ dataDir, log }: { dataDir: string; log: Logger }): GitTransport {
+  /** Runs `work` on the repository's mirror, one at a time. */
+  const withMirror = async <T>(remote: Remote, work: (git: Git) => Promise<T>): Promise<T> => {
+    const url = checkUrl(remote.url);
+    const signal = AbortSignal.any([
+      AbortSignal.timeout(LIMIT_MS),
+      ...(remote.signal ? [remote.signal] : []),
+    ]);
+    const directory = join(dataDir, `${createHash('sha256').update(url).digest('hex').slice(0, 24)}.git`);
+    await mkdir(directory, { recursive: true });
+    const git: Git = (argv, options = {}) => hostGit(argv, { directory, signal, ...options });
+    return await withProcessLock(directory, { onWait: () => undefined, signal }, async () => {
+      await git(['init', '--quiet', '--bare', '--template=']);
+      return await work(git);
+    });
+  };
+
+  return {
+    cloneInto: async (sandbox, request) =>
+      await withMirror(request, async (git) => {
+        checkBranch(request.branch);
+        const { url, credentials, signal } = request;
+        const remote = await readRemote(git, request, request.ref);
+        if (await isRepository(sandbox)) return { head: remote.sha };
+        await sandbox.pipe(['rm', '-rf', UNFINISHED]);
+        const options = { env: { GIT_DIR: UNFINISHED }, signal };
+        await runGit(
+          sandbox,
+          ['init', '--quiet', '--template=', `--initial-branch=${request.branch}`],
+          options,
+        );
+        // init with GIT_DIR and GIT_WORK_TREE given writes the latter down; beside .git it is where it is.
+        await runGit(sandbox, ['config', '--unset', 'core.worktree'], { ...options, ok: [0, 5] });
+        await runGit(sandbox, ['remote', 'add', 'origin', url], options);
+        if (remote.ref !== undefined && remote.sha !== undefined) {
+          await git(
+            ['fetch', '--quiet', '--no-tags', '--', url, `+refs/heads/${remote.ref}:${tracking(remote.ref)}`],
+            {
+              credentials,
+            },
+          );
+          const { stdout } = await git(['rev-parse', tracking(remote.ref)]);
+          const sha = stdout.toString().trim();
+          const { stdout: packed } = await git(['pack-objects', '--quiet', '--revs', '--stdout'], {
+            stdin: `${sha}\n`,
+          });
+          log.info({ url, ref: remote.ref, sha, bytes: packed.length }, 'cloning into a sandbox');
+          await runGit(sandbox, ['index-pack', '--stdin'], { ...options, stdin: packed });
+          await runGit(sandbox, ['update-ref', tracking(remote.ref), sha], options);
+          await runGit(sandbox, ['update-ref', `refs/heads/${request.branch}`, sha], options);
+          await runGit(sandbox, ['read-tree', '--reset', '-u', sha], options);
+        }
+        const moved = await sandbox.pipe(['mv', UNFINISHED, '.git'], { signal });
+        if (moved.exitCode !== 0) throw new SandboxError('git_failed', moved.stderr);
+        return { head: remote.sha };
+      }),
+
+    push: async (sandbox, request) =>
+      await withMirror(request, async (git) => {
+        const { url, credentials, branch, sha } = request;
+        checkBranch(branch);
+        if (!/^[0-9a-f]{40}$/.test(sha)) throw new SandboxError('git_failed', `${sha} is not a commit`);
+        const before = (await readRemote(git, request, branch, { mayLack: true })).sha;
+        if (before === sha) return;
+        if (before !== undefined) {
+          await git(
+            ['fetch', '--quiet', '--no-tags', '--', url, `+refs/heads/${branch}:${tracking(branch)}`],
+            {
+              credentials,
+            },
+          );
+          if (await isAncestor(git, sha, before)) return;
+        }
+        await fetchFromSandbox(git, sandbox, sha, request.signal);
+        if (before !== undefined && !(await isAncestor(git, before, sha))) {
+          throw new SandboxError(
+            'git_failed',
+            `The branch ${branch} at ${url} has commits that ${sha.slice(0, 7)} does not build upon`,
+          );
+        }
+        const lease = `--force-with-lease=refs/heads/${branch}:${before ?? ''}`;
+        await git(['push', '--quiet', '--no-verify', lease, '--', url, `${sha}:refs/heads/${branch}`], {
+          credentials,
+        });
+        await git(['update-ref', tracking(branch), sha]);
+        await runGit(sandbox, ['update-ref', tracking(branch), sha], { signal: request.signal });
+        log.info({ url, branch, before, sha }, 'pushed from a sandbox');
+      }),
+
+    readRemoteHead: async (request) =>
+      await withMirror(request, async (git) => {
+        return (await readRemote(git, request, request.branch, { mayLack: true })).sha;
+      }),
+  };
+}
+
+type Git = (argv: readonly string[], options?: Partial<HostGitOptions>) => Promise<HostGitResult>;
+
+const tracking = (branch: string): string => `refs/remotes/origin/${branch}`;
+
+/**
+ * What the remote says of `branch`, or of its default branch. Both undefined: it is empty. Throws when it has other
+ * branches but not this one, unless it `mayLack` it.
+ */
+async function readRemote(
+  git: Git,
+  remote: Remote,
+  branch: string | undefined,
+  options: { mayLack?: boolean } = {},
+): Promise<{ ref: string | undefined; sha: string | undefined }> {
+  if (branch !== undefined) checkBranch(branch);
+  const { url, credentials } = remote;
+  const listed = await git(['ls-remote', '--symref', '--', url, 'HEAD', 'refs/heads/*'], { credentials });
+  const text = listed.stdout.toString();
+  const heads = new Map<string, string>();
+  for (const [, sha = '', name = ''] of text.matchAll(/^([0-9a-f]{40})\trefs\/heads\/(.+)$/gm))
+    heads.set(name, sha);
+  const ref = branch ?? /^ref: refs\/heads\/(\S+)\tHEAD$/m.exec(text)?.[1];
+  const sha = ref === undefined ? undefined : heads.get(ref);
+  if (sha === undefined && heads.size > 0 && !options.mayLack) {
+    throw new SandboxError('git_failed', `There is no branch ${ref ?? '(default)'} at ${url}`);
+  }
+  return { ref, sha };
+}
+
+/**
+ * The commit and what it needs, out of the sandbox and checked: whatever runs in there may have made the pack. Only
+ * bytes cross, and git reads them as it reads what a stranger pushes to a server.
+ */
+async function fetchFromSandbox(
+  git: Git,
+  sandbox: Sandbox,
+  sha: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const known = await git(['for-each-ref', '--format=%(objectname)', 'refs/remotes/origin']);
+  const ours = known.stdout.toString().split('\n').filter(Boolean);
+  const theirs = await gitText(sandbox, ['cat-file', '--batch-check=%(objectname)'], {
+    stdin: ours.map((name) => `${name}\n`).join(''),
+    signal,
+  });
+  const common = theirs.split('\n').filter((line) => ours.includes(line));
+  const pack = await runGit(sandbox, ['pack-objects', '--quiet', '--revs', '--thin', '--stdout'], {
+    stdin: [sha, ...common.map((name) => `^${name}`), ''].join('\n'),
+    signal,
+  });
+  if (pack.stdout.length > MAX_PACK_BYTES)
+    throw new SandboxError('git_failed', 'The commits are too large to push');
+  await git(['index-pack', '--stdin', '--fix-thin', '--strict', `--max-input-size=${MAX_PACK_BYTES}`], {
+    stdin: pack.stdout,
+  });
+  // Complete down to commits that were here before: --not without a walk into them.
+  await git(['rev-list', '--objects', '--quiet', sha, '--not', '--remotes']);
+}
+
+/** false also when the mirror lacks one of them (128). */
+const isAncestor = async (git: Git, ancestor: string, descendant: string): Promise<boolean> =>
+  (await git(['merge-base', '--is-ancestor', ancestor, descendant], { ok: [0, 1, 128] })).exitCode === 0;
+
+function checkUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw new SandboxError('git_failed', `Not an HTTP(S) address of a repository: ${text}`);
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new SandboxError('git_failed', 'An address with credentials in it is not taken');
+  }
+  return text;
+}
+
+/** The part of git-check-ref-format(1) that matters for names that come from outside. */
+function checkBranch(name: string): void {
+  const bad = /^[-./]|[./]$|\.\.|\/\/|\/\.|\.lock(\/|$)|@\{|[\s~^:?*[\\]|[^\x20-\x7e\u00a0-\uffff]/;
+  if (name === '' || name === '@' || name === 'HEAD' || bad.test(name)) {
+    throw new SandboxError('git_failed', `${JSON.stringify(name)} is not a name for a branch`);
+  }
+}

@@ -22,7 +22,7 @@ const message = z.object({
   text: z.string().default(''),
   ts: z.string(),
   thread_ts: z.string().optional(),
-  bot_id: z.undefined(),
+  bot_id: z.undefined().optional(),
 });
 
 const command = z.object({

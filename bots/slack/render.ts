@@ -70,7 +70,7 @@ export function renderCard(card: Card): Rendered {
     body.push(...smallPrint(`${left} more ${left === 1 ? 'part is' : 'parts are'} too long to show here.`));
   const blocks = [...head, ...body, ...foot];
   return {
-    text: shorten([oneLine(card.title), gist(card)].filter((part) => part !== '').join(': '), 300) || 'Comio',
+    text: summary(card),
     blocks: blocks.length > 0 ? blocks : [section('Comio')],
   };
 }
@@ -199,16 +199,19 @@ const codeLines = (text: string): string[] =>
     .flatMap((line) => line.match(/[\s\S]{1,400}/gu) ?? [''])
     .map(plain);
 
-/** What the notification says after the title. */
-function gist(card: Card): string {
+/** The title and what is new, for notifications and screen readers: mrkdwn, like the blocks. */
+function summary(card: Card): string {
+  const title = shorten(oneLine(card.title), 200);
   for (const block of card.blocks) {
-    if (block.type === 'markdown' && block.text.trim() !== '') return oneLine(block.text);
-    if (block.type === 'plan') {
-      const item = block.items.findLast(({ state }) => state === 'running') ?? block.items.at(-1);
-      if (item) return oneLine(item.text);
-    }
+    const [line] =
+      block.type === 'markdown'
+        ? pieces(block.text).filter(({ type, text }) => type === 'line' && text !== '')
+        : block.type === 'plan'
+          ? plan(block.items.slice(-1))
+          : [];
+    if (line && line.text.length <= 400) return title === '' ? line.text : `${title}: ${line.text}`;
   }
-  return '';
+  return title || 'Comio';
 }
 
 const mrkdwn = (text: string): types.MrkdwnElement => ({ type: 'mrkdwn', text, verbatim: true });

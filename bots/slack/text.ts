@@ -39,8 +39,9 @@ function shown(target: string, label: string | undefined): string {
   if (target.startsWith('@')) return `@${label ?? name}`;
   if (target.startsWith('#')) return `#${label ?? name}`;
   if (target.startsWith('!')) return label ?? `@${name.split('^')[0]}`;
-  // Slack labels a bare address with itself, and a person may give it words.
-  if (label === undefined || target.endsWith(label))
-    return label !== undefined && !/^https?:/.test(target) ? label : target;
-  return target.replace(/^https?:\/\//, '') === label ? target : `[${label}](${target})`;
+  // Slack links what looks like an address and keeps what was typed as the label; a person may also give a link words.
+  if (label === undefined) return target;
+  return target === label || target.replace(/^(https?:\/\/|mailto:)/, '') === label
+    ? label
+    : `[${label}](${target})`;
 }

@@ -1,0 +1,76 @@
+import type { Server } from 'node:http';
+import { serve } from '@hono/node-server';
+import { Hono } from 'hono';
+import { createSlack } from '#bots/slack/slack.ts';
+import type { Receive } from '#core/conversations/surface.ts';
+import { type Said, type SurfaceHarness, surfaceContract } from '#test/contracts/surface.ts';
+import { createSlackPeer } from '#test/peers/slack.ts';
+import { buttonsOf, notifiedBy, readable } from '#test/peers/slack-blocks.ts';
+import { quietLog, settingsFor } from './support.ts';
+
+for (const way of ['http', 'socket'] as const) {
+  surfaceContract(`Slack over ${way}`, (options) => connect(way, options));
+}
+
+async function connect(
+  way: 'http' | 'socket',
+  options: { receive: Receive; operators: boolean },
+): Promise<SurfaceHarness> {
+  const peer = await createSlackPeer();
+  const settings = settingsFor(peer, way, options.operators ? {} : { SLACK_OPERATORS: undefined });
+  const surface = createSlack({ settings, receive: options.receive, log: quietLog });
+  const app = new Hono();
+  surface.mount(app);
+  const listening = Promise.withResolvers<number>();
+  const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) =>
+    listening.resolve(port),
+  ) as Server;
+  peer.deliverTo(`http://127.0.0.1:${await listening.promise}/slack/events`);
+  await surface.start();
+
+  const say = async (
+    what: { text: string; mention?: boolean; by?: string; deliver?: number },
+    thread?: string,
+  ) => {
+    const id = await peer.say({
+      user: what.by === 'stranger' ? 'bob' : 'ada',
+      text: what.mention === false ? what.text : `@comio ${what.text}`,
+      thread,
+      copies: what.deliver ?? 1,
+    });
+    return { id, place: thread ?? id };
+  };
+  const placeOf = (said: Said): string => String(said.place);
+  return {
+    surface,
+    buttons: true,
+    say: (what) => say(what),
+    sayInThread: (root, what) => say(what, placeOf(root)),
+    press: (_, messageId, label, deliver = 1) =>
+      peer.press({ ts: messageId, user: 'ada', actionId: label, copies: deliver }),
+    async messages(root) {
+      return (await peer.thread(placeOf(root))).map((message) => ({
+        id: message.ts,
+        text: readable(message),
+        byBot: message.user === peer.ids.bot,
+        buttons: buttonsOf(message.blocks).map(({ label }) => label),
+        notifies: notifiedBy(message),
+        reactions: message.reactions
+          .filter(({ users }) => users.includes(peer.ids.bot))
+          .map(({ name }) => name),
+      }));
+    },
+    remove: (_, messageId) => peer.remove(peer.ids.channel, messageId),
+    breakRoles() {
+      for (const method of ['users.info', 'usergroups.users.list'])
+        peer.fault({ method, times: 1000, status: 503 });
+    },
+    async [Symbol.asyncDispose]() {
+      await peer.idle();
+      await surface[Symbol.asyncDispose]();
+      await peer[Symbol.asyncDispose]();
+      server.closeAllConnections();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}

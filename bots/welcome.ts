@@ -33,7 +33,12 @@ export function welcome(config: ServiceConfig, url: string): string {
 /** The one-click GitHub App creation, for as long as there is no App. */
 export function mountSetup(app: Hono, config: ServiceConfig): void {
   if (missing(surfaces.github, config).length === 0) return;
-  mountGitHubSetup(app, { path: GITHUB_SETUP, publicUrl: config.PUBLIC_URL, githubUrl: config.GITHUB_URL });
+  mountGitHubSetup(app, {
+    path: GITHUB_SETUP,
+    publicUrl: config.PUBLIC_URL,
+    githubUrl: config.GITHUB_URL,
+    apiUrl: config.GITHUB_API_URL,
+  });
 }
 
 const hasModel = (config: ServiceConfig): boolean =>

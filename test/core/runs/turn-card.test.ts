@@ -51,6 +51,16 @@ describe('the live card', () => {
     expect(plan(view({ steps: [failed] }))).toEqual([{ text: 'Ran tests, 2 of 14 failed', state: 'failed' }]);
   });
 
+  it('shows under the step at work what it is doing', () => {
+    const working = { ...step('Running tests'), summary: 'ok 3 - adds' };
+    expect(plan(view({ steps: [working] }))).toEqual([
+      { text: 'Running tests', state: 'running', detail: 'ok 3 - adds' },
+    ]);
+    expect(plan(view({ state: 'stopped', steps: [working] }))).toEqual([
+      { text: 'Running tests', state: 'failed', detail: 'cut off' },
+    ]);
+  });
+
   it.each([
     [12, undefined],
     [13, '… 2 earlier steps'],

@@ -140,7 +140,7 @@ export function createOutbox(deps: {
   }
 
   const later = (conversationId: string, afterMs: number) =>
-    jobs.send('outbox', { conversationId }, { key: `${conversationId}:later`, afterMs });
+    jobs.send('outbox', { conversationId }, { afterMs });
 
   /** Takes or renews the right to send in a conversation; the time it is another's for, when it is. */
   async function lease(

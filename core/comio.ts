@@ -55,6 +55,16 @@ export interface Parts {
   forge?: Forge | undefined;
 }
 
+/** The tokens git works with live for an hour; they are hidden like every other secret. */
+const withHiddenTokens = (forge: Forge, redact: Redactor): Forge => ({
+  ...forge,
+  async credentials(ref) {
+    const credentials = await forge.credentials(ref);
+    redact.add(credentials.password);
+    return credentials;
+  },
+});
+
 /** The composition root: every part but the surfaces. */
 export async function createComio({ config, log, ...given }: Parts): Promise<Comio> {
   await using building = new AsyncDisposableStack();
@@ -70,8 +80,9 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
   const { redact } = given;
   const surfaces = new Map<SurfaceName, Surface>();
   const driver = given.driver ?? building.use(drivers.docker({ dockerHost: config.DOCKER_HOST, log }));
-  const forge =
+  const signedIn =
     given.forge ?? (forges.github.configured(config) ? forges.github.create(config, log) : undefined);
+  const forge = signedIn && withHiddenTokens(signedIn, redact);
   const chosen = chooseModel(config);
   const { version } = packageJson;
   const stops = building.use(createStops(db, log));

@@ -1,3 +1,4 @@
+import { unescape } from 'node:querystring';
 import { z } from 'zod';
 import { env as forgeEnv } from '#adapters/forge/index.ts';
 import { env as providersEnv } from '#adapters/llm/providers/index.ts';
@@ -99,10 +100,17 @@ export function loadConfig<Extra extends EnvSpec>(
       continue;
     }
     values[name] = parsed.data;
-    if (setting.secret && raw) secrets.push(raw);
+    if (setting.secret && raw) secrets.push(...valuesOf(raw, parsed.data));
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return Object.freeze({ ...values, secrets: Object.freeze(secrets) }) as Config<Extra>;
+}
+
+/** As it was set, as it is used (a key with its line breaks), and the password within an address. */
+function valuesOf(raw: string, parsed: unknown): string[] {
+  const { password = '' } = URL.parse(raw) ?? {};
+  const values = [raw, parsed, password, unescape(password)];
+  return [...new Set(values.filter((value) => typeof value === 'string' && value !== ''))] as string[];
 }
 
 /** The whole table, for documentation and its test. */

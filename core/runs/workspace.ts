@@ -1,5 +1,6 @@
 import type { Kysely, Selectable } from 'kysely';
 import type { Forge } from '#adapters/forge/forge.ts';
+import type { Logger } from '#observability/log.ts';
 import type { GitTransport } from '#sandbox/git-transport.ts';
 import type { Sandbox, SandboxDriver, SandboxLimits } from '#sandbox/sandbox.ts';
 import * as git from '#sandbox/workspace-git.ts';
@@ -14,6 +15,7 @@ export interface WorkspaceDeps {
   forge: Forge | undefined;
   limits: SandboxLimits;
   network: 'none' | 'bridge';
+  log: Logger;
 }
 
 type Project = Selectable<ProjectTable>;
@@ -69,6 +71,7 @@ async function openSandbox(deps: WorkspaceDeps, journal: Journal, signal: AbortS
     await journal.write((trx) =>
       trx.updateTable('run').set({ sandbox_id: id }).where('id', '=', run.id).execute(),
     );
+    deps.log.info({ run: run.id, sandbox: id }, 'sandbox ready');
     return 'Sandbox ready';
   });
   if (!sandbox) throw new Error('unreachable: the phase above sets it or throws');

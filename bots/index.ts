@@ -5,12 +5,10 @@ import { env as discord } from './discord/settings.ts';
 import { env as github } from './github/settings.ts';
 import { env as slack } from './slack/settings.ts';
 
-type Settings = Readonly<Record<string, unknown>>;
-
 export interface SurfaceFactory {
   env: EnvSpec;
-  /** Without one of these the surface is off. */
-  needs: readonly string[];
+  /** Of each of these lists one must be set, or the surface is off. */
+  needs: readonly (readonly string[])[];
   /** Loads the platform's library only when the surface is configured. */
   create(deps: { settings: never; receive: Receive; log: Logger }): Promise<Surface>;
 }
@@ -19,23 +17,19 @@ export interface SurfaceFactory {
 export const surfaces = {
   slack: {
     env: slack,
-    needs: ['SLACK_BOT_TOKEN'],
+    needs: [['SLACK_BOT_TOKEN'], ['SLACK_APP_TOKEN', 'SLACK_SIGNING_SECRET']],
     create: async (deps) => (await import('./slack/slack.ts')).createSlack(deps),
   },
   discord: {
     env: discord,
-    needs: ['DISCORD_TOKEN'],
+    needs: [['DISCORD_TOKEN']],
     create: async (deps) => (await import('./discord/discord.ts')).createDiscord(deps),
   },
   github: {
     env: github,
-    needs: ['GITHUB_APP_ID', 'GITHUB_PRIVATE_KEY', 'GITHUB_WEBHOOK_SECRET'],
+    needs: [['GITHUB_APP_ID'], ['GITHUB_PRIVATE_KEY'], ['GITHUB_WEBHOOK_SECRET']],
     create: async (deps) => (await import('./github/github.ts')).createGitHub(deps),
   },
 } satisfies Record<SurfaceName, SurfaceFactory>;
 
 export const env = { ...slack, ...discord, ...github };
-
-/** Names of the settings that keep a surface from being on; empty when it is. */
-export const missing = (surface: SurfaceFactory, settings: Settings): string[] =>
-  surface.needs.filter((name) => settings[name] === undefined);

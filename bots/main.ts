@@ -1,13 +1,17 @@
 #!/usr/bin/env node
 import { serve } from '@hono/node-server';
+import { ForgeError } from '#adapters/forge/forge.ts';
+import { LlmError } from '#adapters/llm/llm.ts';
 import { createComio } from '#core/comio.ts';
 import { type Config, ConfigError, loadConfig } from '#core/config.ts';
+import { SurfaceError } from '#core/conversations/surface.ts';
 import { backup, restore } from '#core/store/backup.ts';
 import { openDatabase } from '#core/store/database.ts';
 import { StoreError } from '#core/store/errors.ts';
 import { createLogger, type Logger } from '#observability/log.ts';
 import { createRedactor, type Redactor } from '#observability/redact.ts';
-import { env, missing, surfaces } from './index.ts';
+import { env, surfaces } from './index.ts';
+import { missing } from './missing.ts';
 import { mountSetup, welcome } from './welcome.ts';
 
 const USAGE = `comio              starts the service
@@ -67,7 +71,14 @@ try {
   process.exit(await main(process.argv.slice(2)));
 } catch (error) {
   // What the operator can mend is said in words; anything else is a bug and shows where.
-  if (!(error instanceof ConfigError) && !(error instanceof StoreError)) throw error;
+  if (!isMendable(error)) throw error;
   process.stderr.write(`${error.message}\n`);
   process.exit(2);
+}
+
+function isMendable(error: unknown): error is Error {
+  const ports = [ConfigError, StoreError, SurfaceError, ForgeError, LlmError];
+  if (ports.some((known) => error instanceof known)) return true;
+  // The address is taken, or not ours to listen on.
+  return error instanceof Error && 'syscall' in error && error.syscall === 'listen';
 }

@@ -1,8 +1,11 @@
 import type { Hono } from 'hono';
+import { chooseModel } from '#adapters/llm/choose-model.ts';
+import { providers } from '#adapters/llm/providers/index.ts';
 import type { Config } from '#core/config.ts';
 import { inviteLink } from './discord/invite.ts';
 import { mountGitHubSetup } from './github/setup.ts';
-import { type env, missing, surfaces } from './index.ts';
+import { type env, surfaces } from './index.ts';
+import { missing } from './missing.ts';
 import { manifestLink } from './slack/manifest.ts';
 
 type ServiceConfig = Config<typeof env>;
@@ -26,7 +29,7 @@ export function welcome(config: ServiceConfig, url: string): string {
       lines.push(`  ${name.padEnd(8)} off: set ${lacking.join(', ')}; ${hints[name as keyof typeof hints]}`);
     else lines.push(`  ${name.padEnd(8)} on`);
   }
-  if (!hasModel(config)) lines.push('  model    none: set ANTHROPIC_API_KEY, OPENAI_API_KEY or OLLAMA_HOST');
+  lines.push(`  model    ${modelLine(config)}`);
   return `${lines.join('\n')}\n`;
 }
 
@@ -41,11 +44,11 @@ export function mountSetup(app: Hono, config: ServiceConfig): void {
   });
 }
 
-const hasModel = (config: ServiceConfig): boolean =>
-  [
-    config.LLM_PROVIDER,
-    config.ANTHROPIC_API_KEY,
-    config.OPENAI_API_KEY,
-    config.OLLAMA_HOST,
-    config.LLM_SCRIPT,
-  ].some((value) => value !== undefined);
+function modelLine(config: ServiceConfig): string {
+  const chosen = chooseModel(config);
+  if (!chosen) return 'none: set ANTHROPIC_API_KEY, OPENAI_API_KEY or OLLAMA_HOST';
+  const name = config.LLM_PROVIDER;
+  if (name && !providers[name].configured(config))
+    return `none: LLM_PROVIDER is ${name}, which is not set up`;
+  return `${chosen.provider.name}, ${chosen.model}`;
+}

@@ -1,4 +1,4 @@
-import { unescape } from 'node:querystring';
+import { unescape as decode } from 'node:querystring';
 import { z } from 'zod';
 import { env as forgeEnv } from '#adapters/forge/index.ts';
 import { env as providersEnv } from '#adapters/llm/providers/index.ts';
@@ -109,7 +109,7 @@ export function loadConfig<Extra extends EnvSpec>(
 /** As it was set, as it is used (a key with its line breaks), and the password within an address. */
 function valuesOf(raw: string, parsed: unknown): string[] {
   const { password = '' } = URL.parse(raw) ?? {};
-  const values = [raw, parsed, password, unescape(password)];
+  const values = [raw, parsed, password, decode(password)];
   return [...new Set(values.filter((value) => typeof value === 'string' && value !== ''))] as string[];
 }
 

@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { isErrno } from './paths.ts';
 
 /**
  * Real pipes for the output of commands. The `pipe` of node:child_process is a socket, and a command that opens
@@ -42,14 +43,26 @@ export function createFifos(directory: string): Fifos {
     }
   };
 
+  const openBoth = (path: string): { reading: number; writeEnd: number } => {
+    const reading = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    // By way of the descriptor it is this very pipe, so that with its reader there it cannot block.
+    const writeEnd = openSync(`/proc/self/fd/${reading}`, constants.O_WRONLY);
+    rmSync(path, { force: true });
+    return { reading, writeEnd };
+  };
+
   return {
     async take() {
-      const path = await next();
-      // Reading end first and without blocking; the writing end then opens at once, so both may be synchronous.
-      const reading = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-      const writeEnd = openSync(path, constants.O_WRONLY);
-      rmSync(path);
-      return { readEnd: new Socket({ fd: reading, readable: true, writable: false }), writeEnd };
+      for (let attempt = 0; ; attempt++) {
+        const path = await next();
+        try {
+          const { reading, writeEnd } = openBoth(path);
+          return { readEnd: new Socket({ fd: reading, readable: true, writable: false }), writeEnd };
+        } catch (error) {
+          // A command may have removed them: it runs as the same user.
+          if (!isErrno(error, 'ENOENT') || attempt >= 2 * AT_ONCE) throw error;
+        }
+      }
     },
   };
 }

@@ -27,40 +27,55 @@ const MAX_ROUNDS = 100;
 const EMPTY_ROUNDS = 2;
 
 /**
- * Kills a command's process tree: its group, what carries its marker, and descendants of those, again until nobody
- * is found (a tree that forks faster than it is read is caught by a later round). Linux only, by /proc.
+ * Kills a command's process tree: its group, what carries its marker, and descendants of those. First all are halted,
+ * again until a look finds nobody new: a halted process forks no more and, unlike a dead one, leaves no room for
+ * others below the limit of processes. Linux only, by /proc.
  */
 export function killTree(request: KillRequest): void {
-  const own = new Set([1, process.pid]);
   const since = startOf(request.group);
-  signal(-request.group);
-  const name = `${request.marker.split('=', 1)[0]}=`;
-  for (let round = 0, empty = 0; round < MAX_ROUNDS && empty < EMPTY_ROUNDS; round++) {
-    const entries = readAll().filter((entry) => !own.has(entry.pid));
-    const doomed = new Set<number>();
-    for (const entry of entries) {
-      const marked = entry.environment.includes(request.marker);
-      const hidden =
-        request.unmarkedToo &&
-        since !== undefined &&
-        entry.started >= since &&
-        entry.parent !== 0 &&
-        entry.parent !== process.pid &&
-        !entry.environment.includes(name);
-      if (marked || hidden) doomed.add(entry.pid);
+  signal(-request.group, 'SIGSTOP');
+  const halted = new Set<number>();
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const found = treeOf(request, since).filter((pid) => !halted.has(pid));
+    if (found.length === 0) break;
+    for (const pid of found) {
+      signal(pid, 'SIGSTOP');
+      halted.add(pid);
     }
-    for (let grew = true; grew; ) {
-      grew = false;
-      for (const { pid, parent } of entries) {
-        if (doomed.has(parent) && !doomed.has(pid)) {
-          doomed.add(pid);
-          grew = true;
-        }
+  }
+  signal(-request.group, 'SIGKILL');
+  for (let round = 0, empty = 0; round < MAX_ROUNDS && empty < EMPTY_ROUNDS; round++) {
+    const found = treeOf(request, since);
+    empty = found.length === 0 ? empty + 1 : 0;
+    for (const pid of found) signal(pid, 'SIGKILL');
+  }
+}
+
+function treeOf(request: KillRequest, since: number | undefined): number[] {
+  const name = `${request.marker.split('=', 1)[0]}=`;
+  const own = new Set([1, process.pid]);
+  const entries = readAll().filter((entry) => !own.has(entry.pid));
+  const tree = new Set<number>();
+  for (const entry of entries) {
+    const hidden =
+      request.unmarkedToo &&
+      since !== undefined &&
+      entry.started >= since &&
+      entry.parent !== 0 &&
+      entry.parent !== process.pid &&
+      !entry.environment.includes(name);
+    if (hidden || entry.environment.includes(request.marker)) tree.add(entry.pid);
+  }
+  for (let grew = true; grew; ) {
+    grew = false;
+    for (const { pid, parent } of entries) {
+      if (tree.has(parent) && !tree.has(pid)) {
+        tree.add(pid);
+        grew = true;
       }
     }
-    empty = doomed.size === 0 ? empty + 1 : 0;
-    for (const pid of doomed) signal(pid);
   }
+  return [...tree];
 }
 
 /** Kills everything that carries `marker`, whatever its group. */
@@ -70,13 +85,13 @@ export const killMarked = (marker: string): void => {
       (entry) => entry.pid !== process.pid && entry.environment.includes(marker),
     );
     if (marked.length === 0) return;
-    for (const { pid } of marked) signal(pid);
+    for (const { pid } of marked) signal(pid, 'SIGKILL');
   }
 };
 
-function signal(pid: number): void {
+function signal(pid: number, name: 'SIGSTOP' | 'SIGKILL'): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, name);
   } catch (error) {
     if (!isErrno(error, 'ESRCH') && !isErrno(error, 'EPERM')) throw error;
   }

@@ -6,9 +6,12 @@ export type Piece = { type: 'line'; text: string } | { type: 'code'; text: strin
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not get through
 const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f\u202a-\u202e\u2066-\u2069]/g;
 
+/** Text without what would hide or turn it round. */
+export const visible = (text: string): string => text.replace(INVISIBLE, '');
+
 /** Text as it is: none of the three characters Slack gives a meaning, and nothing that hides or turns text round. */
 export const literal = (text: string): string =>
-  text.replace(INVISIBLE, '').replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+  visible(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
 /** Text that may not begin a code block either. */
 export const plain = (text: string): string => literal(text).replaceAll('```', '`\u200b``');
@@ -32,6 +35,7 @@ export function link(url: string, label?: string): string | undefined {
   const parsed = URL.parse(url);
   if (!parsed || !['https:', 'http:', 'mailto:'].includes(parsed.protocol)) return undefined;
   const target = literal(parsed.href.replaceAll('|', '%7C').replaceAll('<', '%3C').replaceAll('>', '%3E'));
+  if (target.length > MAX_URL) return undefined;
   const words = label === undefined ? '' : plain(label.replace(/\s+/g, ' ')).replaceAll('|', '¦').trim();
   return words === '' ? `<${target}>` : `<${target}|${words}>`;
 }
@@ -39,8 +43,10 @@ export function link(url: string, label?: string): string | undefined {
 const FENCE = /^\s*(`{3,}|~{3,})\s*([\w+-]*)\s*$/;
 const TABLE_ROW = /^\s*\|.*\|\s*$/;
 const MAX_LINE = 2000;
+const MAX_URL = 1500;
 
-export function pieces(markdown: string): Piece[] {
+/** `maxLine`: characters of mrkdwn that one line may have; longer ones become several. */
+export function pieces(markdown: string, maxLine = MAX_LINE): Piece[] {
   const out: Piece[] = [];
   let code: { mark: string; lines: string[] } | undefined;
   let table: string[] = [];
@@ -48,8 +54,8 @@ export function pieces(markdown: string): Piece[] {
     if (table.length > 0) out.push({ type: 'code', text: table.join('\n') });
     table = [];
   };
-  const visible = markdown.replace(/\r\n?/g, '\n').replace(/<!--[\s\S]*?-->/g, '');
-  for (const line of visible.trim().split('\n')) {
+  const shown = markdown.replace(/\r\n?/g, '\n').replace(/<!--[\s\S]*?-->/g, '');
+  for (const line of shown.trim().split('\n')) {
     const mark = FENCE.exec(line);
     if (code) {
       if (mark?.[1]?.startsWith(code.mark) && mark[2] === '') {
@@ -63,7 +69,7 @@ export function pieces(markdown: string): Piece[] {
       table.push(line.trim());
     } else {
       endTable();
-      for (const part of parts(line)) out.push({ type: 'line', text: prose(part) });
+      for (const part of parts(line, maxLine)) out.push({ type: 'line', text: prose(part) });
     }
   }
   endTable();
@@ -72,12 +78,12 @@ export function pieces(markdown: string): Piece[] {
 }
 
 /** One paragraph is one line in Markdown, and may be longer than any section: it is cut at a space. */
-function parts(line: string): string[] {
+function parts(line: string, most: number): string[] {
   const out: string[] = [];
   let rest = line;
-  while (prose(rest).length > MAX_LINE) {
-    let end = Math.min(rest.length - 1, MAX_LINE);
-    while (prose(rest.slice(0, end)).length > MAX_LINE) end = Math.floor(end / 2);
+  while (rest.length > most || prose(rest).length > most) {
+    let end = Math.min(rest.length - 1, most);
+    while (prose(rest.slice(0, end)).length > most) end = Math.floor(end / 2);
     const space = rest.lastIndexOf(' ', end);
     const cut = space > end / 2 ? space : whole(rest, end);
     out.push(rest.slice(0, cut));
@@ -109,7 +115,7 @@ function prose(line: string): string {
 const INLINE = new RegExp(
   [
     '(?<ticks>`+)(?<code>.+?)\\k<ticks>(?!`)',
-    '!?\\[(?<label>[^\\]\\n]*)\\]\\((?<url>[^)\\s]+)(?:\\s+"[^"]*")?\\)',
+    '!?\\[(?<label>[^\\]\\n]{0,300})\\]\\((?<url>[^)\\s]+)(?:\\s+"[^"]*")?\\)',
     '<(?<auto>https?://[^>\\s]+)>',
     '(?<bare>https?://[^\\s<>()\\[\\]`|]+[^\\s<>()\\[\\]`|.,;:!?\'"*_])',
     '\\*\\*\\*(?<both>[^\\s*](?:.*?[^\\s*])?)\\*\\*\\*',

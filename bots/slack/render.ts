@@ -1,6 +1,6 @@
 import type { types } from '@slack/bolt';
 import type { Action, Block, Card, PlanItem, Tone } from '#core/conversations/card.ts';
-import { link, type Piece, pieces, plain, shorten } from './mrkdwn.ts';
+import { link, type Piece, pieces, plain, shorten, visible } from './mrkdwn.ts';
 
 /** https://docs.slack.dev/reference/block-kit: what Slack refuses a message for. */
 export const LIMITS = {
@@ -121,7 +121,7 @@ function fields(all: readonly { label: string; value: string }[], room: number):
   let shown = 0;
   for (const { label, value } of all) {
     const name = `*${shorten(oneLine(label), 100)}*\n`;
-    const text = pack(pieces(value), LIMITS.field - name.length, 800, 'lines')[0] ?? '–';
+    const text = pack(pieces(value, 400), LIMITS.field - name.length, 800, 'lines')[0] ?? '–';
     const object = mrkdwn(name + text);
     const price = cost([object]) + SECTION_COST;
     if (spent + price > room) break;
@@ -146,10 +146,8 @@ function buttons(actions: readonly Action[]): types.KnownBlock[] {
   return [{ type: 'actions', elements }];
 }
 
-const smallPrint = (text: string | undefined): types.KnownBlock[] =>
-  text === undefined || text.trim() === ''
-    ? []
-    : [{ type: 'context', elements: [mrkdwn(shorten(oneLine(text), 600))] }];
+const smallPrint = (text = ''): types.KnownBlock[] =>
+  oneLine(text) === '' ? [] : [{ type: 'context', elements: [mrkdwn(shorten(oneLine(text), 600))] }];
 
 const sections = (all: Piece[], room: number, what: string): types.KnownBlock[] =>
   pack(all, LIMITS.section, room, what).map(section);
@@ -216,7 +214,7 @@ function summary(card: Card): string {
 
 const mrkdwn = (text: string): types.MrkdwnElement => ({ type: 'mrkdwn', text, verbatim: true });
 const section = (text: string): types.SectionBlock => ({ type: 'section', text: mrkdwn(text) });
-const oneLine = (text: string): string => text.replace(/\s+/g, ' ').trim();
+const oneLine = (text: string): string => visible(text).replace(/\s+/g, ' ').trim();
 const short = (text: string, most: number): string =>
   text.length > most ? `${text.slice(0, most - 1)}…` : text;
 const json = (value: unknown): number => JSON.stringify(value).length;

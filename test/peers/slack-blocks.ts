@@ -77,7 +77,7 @@ const CHECKS: Record<string, (block: Json, at: string) => string[]> = {
       const all = list(fields);
       if (all.length < 1 || all.length > 10)
         problems.push(`1 to 10 items allowed [json-pointer:${at}/fields]`);
-      all.forEach((field, i) => problems.push(...textProblems(field, `${at}/fields/${i}`, 2000)));
+      problems.push(...all.flatMap((field, i) => textProblems(field, `${at}/fields/${i}`, 2000)));
     }
     return problems;
   },

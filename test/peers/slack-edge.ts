@@ -98,7 +98,12 @@ export async function createSlackEdge(deps: {
     'chat.update': (body) => messageProblem(body),
   };
 
+  const known = (token: string): boolean =>
+    token === deps.botToken || token === deps.appToken || deps.users.some((user) => user.token === token);
+
   async function answerTo(method: string, token: string, body: Json): Promise<Json> {
+    // emulate takes an unknown token for its first user's.
+    if (!known(token)) return refused('invalid_auth');
     return (await own[method]?.(body, token)) ?? ask(method, token, body);
   }
 

@@ -1,4 +1,9 @@
+import type { Server } from 'node:http';
+import { serve } from '@hono/node-server';
+import { Hono } from 'hono';
 import { env, type SlackSettings } from '#bots/slack/settings.ts';
+import { createSlack } from '#bots/slack/slack.ts';
+import type { Receive, Surface } from '#core/conversations/surface.ts';
 import { createLogger } from '#observability/log.ts';
 import type { SlackPeer } from '#test/peers/slack.ts';
 
@@ -22,5 +27,32 @@ export function settingsFor(
     SLACK_OPERATORS: env.SLACK_OPERATORS.schema.parse(values['SLACK_OPERATORS']),
     SLACK_API_URL: env.SLACK_API_URL.schema.parse(values['SLACK_API_URL']),
     SLACK_UPDATE_MS: env.SLACK_UPDATE_MS.schema.parse(values['SLACK_UPDATE_MS']),
+  };
+}
+
+/** The surface against a peer, started, behind a server of its own for HTTP. */
+export async function connectSlack(
+  peer: SlackPeer,
+  way: 'http' | 'socket',
+  receive: Receive,
+  overrides: Record<string, string | undefined> = {},
+): Promise<{ surface: Surface } & AsyncDisposable> {
+  const surface = createSlack({ settings: settingsFor(peer, way, overrides), receive, log: quietLog });
+  const app = new Hono();
+  app.onError((_, context) => context.text('failed', 500));
+  surface.mount(app);
+  const listening = Promise.withResolvers<number>();
+  const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) =>
+    listening.resolve(port),
+  ) as Server;
+  peer.deliverTo(`http://127.0.0.1:${await listening.promise}/slack/events`);
+  await surface.start();
+  return {
+    surface,
+    async [Symbol.asyncDispose]() {
+      await surface[Symbol.asyncDispose]();
+      server.closeAllConnections();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
   };
 }

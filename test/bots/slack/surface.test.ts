@@ -1,12 +1,8 @@
-import type { Server } from 'node:http';
-import { serve } from '@hono/node-server';
-import { Hono } from 'hono';
-import { createSlack } from '#bots/slack/slack.ts';
 import type { Receive } from '#core/conversations/surface.ts';
 import { type Said, type SurfaceHarness, surfaceContract } from '#test/contracts/surface.ts';
 import { createSlackPeer } from '#test/peers/slack.ts';
 import { buttonsOf, notifiedBy, readable } from '#test/peers/slack-blocks.ts';
-import { quietLog, settingsFor } from './support.ts';
+import { connectSlack } from './support.ts';
 
 for (const way of ['http', 'socket'] as const) {
   surfaceContract(`Slack over ${way}`, (options) => connect(way, options));
@@ -17,16 +13,9 @@ async function connect(
   options: { receive: Receive; operators: boolean },
 ): Promise<SurfaceHarness> {
   const peer = await createSlackPeer();
-  const settings = settingsFor(peer, way, options.operators ? {} : { SLACK_OPERATORS: undefined });
-  const surface = createSlack({ settings, receive: options.receive, log: quietLog });
-  const app = new Hono();
-  surface.mount(app);
-  const listening = Promise.withResolvers<number>();
-  const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) =>
-    listening.resolve(port),
-  ) as Server;
-  peer.deliverTo(`http://127.0.0.1:${await listening.promise}/slack/events`);
-  await surface.start();
+  const overrides = options.operators ? {} : { SLACK_OPERATORS: undefined };
+  const connected = await connectSlack(peer, way, options.receive, overrides);
+  const { surface } = connected;
 
   const say = async (
     what: { text: string; mention?: boolean; by?: string; deliver?: number },
@@ -67,10 +56,8 @@ async function connect(
     },
     async [Symbol.asyncDispose]() {
       await peer.idle();
-      await surface[Symbol.asyncDispose]();
+      await connected[Symbol.asyncDispose]();
       await peer[Symbol.asyncDispose]();
-      server.closeAllConnections();
-      await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
 }

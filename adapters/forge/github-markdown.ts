@@ -97,7 +97,10 @@ interface Part {
   code: boolean;
 }
 
-/** The line as text and spans of code; undefined when a span is left open or a table could cut it in two. */
+/** What GitHub makes a link by itself goes on to the next space, backticks and all. */
+const AUTOLINK = /(?:\/\/|www\.|mailto:|xmpp:|@)\S*$/i;
+
+/** The line as text and spans of code; undefined when a span is left open, or a table or a link could cut into it. */
 function splitCode(line: string): Part[] | undefined {
   const parts: Part[] = [];
   let from = 0;
@@ -114,6 +117,7 @@ function splitCode(line: string): Part[] | undefined {
     const mark = /^`+/.exec(line.slice(at))?.[0] ?? '`';
     const end = closing(line, at + mark.length, mark.length);
     if (end === undefined || line.slice(at, end).includes('|')) return undefined;
+    if (AUTOLINK.test(line.slice(from, at))) return undefined;
     parts.push({ text: line.slice(from, at), code: false }, { text: line.slice(at, end), code: true });
     from = end;
     at = end;
@@ -129,6 +133,9 @@ function closing(line: string, from: number, length: number): number | undefined
   return undefined;
 }
 
+/** The @ before a name; a whole e-mail address is none. */
+const MENTION = /((?<![\w@.+-])[\w.+-]+@[a-z\d][\w-]*(?:\.[\w-]+)+(?![\w@-]))|@(?=[a-z\d])/gi;
+
 /**
  * Takes the meaning from tags, comments, images and mentions. What is put in changes nothing to the eye, whether
  * GitHub takes the place for text or for code.
@@ -137,5 +144,5 @@ const disarm = (text: string): string =>
   text
     .replace(/https?:\/\/[^\s<>]+/gi, (url) => url.replaceAll('@', '%40'))
     .replace(/<(?=[a-z/!?])/gi, `<${GAP}`)
-    .replace(/!(?=\[)/g, '')
-    .replace(/(?<![a-z0-9])@(?=[a-z0-9])/gi, `@${GAP}`);
+    .replace(/!+(?=\[)/g, '')
+    .replace(MENTION, (at, mail?: string) => mail ?? `${at}${GAP}`);

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter } from 'node:events';
 import { createEmulator } from 'emulate';
 import { createManifest } from '#bots/slack/manifest.ts';
 import { buttonsOf } from './slack-blocks.ts';
@@ -413,15 +413,30 @@ export async function createSlackPeer(
     },
 
     async until(find, ms = 30_000) {
-      const signal = AbortSignal.timeout(ms);
+      const end = Date.now() + ms;
       for (;;) {
         // Listening begins before the question, so that no change falls between the two.
-        const change = once(edge.changes, 'call', { signal });
-        const quiet = change.catch(() => undefined);
-        const found = await find();
-        if (found) return found;
-        signal.throwIfAborted();
-        await Promise.race([quiet, new Promise((resolve) => setTimeout(resolve, 200))]);
+        const waiting = new AbortController();
+        const change = new Promise<void>((resolve) => {
+          const wake = () => resolve();
+          const timer = setTimeout(wake, 200);
+          edge.changes.once('call', wake);
+          waiting.signal.addEventListener('abort', () => {
+            clearTimeout(timer);
+            edge.changes.off('call', wake);
+          });
+        });
+        try {
+          const found = await find();
+          if (found) return found;
+          if (Date.now() > end) {
+            const last = edge.calls.slice(-5).map(({ method, outcome }) => `${method} ${outcome}`);
+            throw new Error(`what was waited for did not happen; the app's last calls: ${last.join(', ')}`);
+          }
+          await change;
+        } finally {
+          waiting.abort();
+        }
       }
     },
 

@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely';
 import type { SandboxDriver } from '#sandbox/sandbox.ts';
 import type { Surface, SurfaceName } from './conversations/surface.ts';
-import { oneLine } from './runs/journal.ts';
+import { oneLine } from './runs/tools/truncate.ts';
 import type { StatusView } from './status-page.ts';
 import type { Schema } from './store/schema.ts';
 

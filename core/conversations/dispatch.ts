@@ -3,8 +3,9 @@ import type { Kysely, Selectable, Transaction } from 'kysely';
 import type { Forge } from '#adapters/forge/forge.ts';
 import type { Logger } from '#observability/log.ts';
 import { createProject, importProject, nameFor, type Project } from '../projects/projects.ts';
-import { oneLine, showTurn } from '../runs/journal.ts';
+import { showTurn } from '../runs/journal.ts';
 import type { Stops } from '../runs/stops.ts';
+import { oneLine } from '../runs/tools/truncate.ts';
 import { createRun, openTurn, requestStop, startTurn, type Turn } from '../runs/turns.ts';
 import type { Sender } from '../store/queues.ts';
 import type { ConversationTable, MessageOutcome, MessageTable, Schema, TurnVerb } from '../store/schema.ts';
@@ -271,7 +272,8 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       const project = await importProject(trx, place.repository);
       return startRun(scene, project, verb, place.rest);
     }
-    const request = withReview(inbound, said);
+    // "fix it": without its verb the request would say nothing.
+    const request = withReview(inbound, verb === 'fix' ? `fix ${said}`.trim() : said);
     if (runId !== null) {
       if (conversation.run_id === null) await link(scene, runId);
       return queue(scene, runId, verb, request);
@@ -296,8 +298,8 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     const { pullRequest } = scene.place;
     const run = await createRun(scene.trx, {
       projectId: project.id,
-      title: `${project.name}: ${oneLine(request || verb, 60)}`,
-      branch: branch ?? `comio/${slug(request || verb)}-${randomUUID().slice(0, 6)}`,
+      title: project.name,
+      branch: branch ?? `comio/${slug(request || project.name)}-${randomUUID().slice(0, 6)}`,
       pullRequest: pullRequest?.number,
       url: pullRequest?.url,
     });

@@ -20,10 +20,12 @@ export interface SteerInput {
  */
 export function conversationOf(turns: readonly { turn: Turn; steps: readonly Step[] }[]): ModelMessage[] {
   return turns.flatMap(({ turn, steps }) => [
-    { role: 'user' as const, content: asUser(turn.requested_by.name, turn.request) },
+    { role: 'user' as const, content: asUser(turn.requested_by.name, asked(turn)) },
     ...stepsToMessages(steps),
   ]);
 }
+
+const asked = ({ verb, request }: Turn): string => (verb === 'new' ? `Build ${request}` : request);
 
 const asUser = (name: string, text: string): string => `${name}: ${text}`;
 

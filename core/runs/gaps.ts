@@ -1,3 +1,4 @@
+import { testOutcome } from './tools/test-counts.ts';
 import type { Fact } from './tools/tool.ts';
 
 /**
@@ -6,10 +7,7 @@ import type { Fact } from './tools/tool.ts';
  */
 export function openGaps(facts: readonly Fact[], uncommitted: readonly string[]): string | undefined {
   const lastChange = facts.findLastIndex((fact) => fact.type === 'file' || fact.type === 'scaffold');
-  const lastPass = facts.findLastIndex(
-    (fact) =>
-      fact.type === 'command' && fact.tests !== undefined && fact.tests.failed === 0 && fact.exitCode === 0,
-  );
+  const lastPass = facts.findLastIndex((fact) => fact.type === 'command' && testOutcome(fact) === 'passed');
   const lastCommit = facts.findLastIndex((fact) => fact.type === 'commit');
   const lastPublish = facts.findLastIndex((fact) => fact.type === 'publish');
   const gaps: string[] = [];

@@ -3,6 +3,7 @@ import type { Logger } from '#observability/log.ts';
 import type { Outbox } from '../conversations/outbox.ts';
 import type { Inbound } from '../conversations/surface.ts';
 import type { Schema, StepKind, StepTable } from '../store/schema.ts';
+import { oneLine } from './tools/truncate.ts';
 import { turnCard } from './turn-card.ts';
 import type { Run, Turn } from './turns.ts';
 
@@ -239,8 +240,3 @@ export async function openJournal(
   };
   return journal;
 }
-
-export const oneLine = (text: string, max: number): string => {
-  const line = text.replace(/\s+/g, ' ').trim();
-  return line.length > max ? `${line.slice(0, max - 1)}…` : line;
-};

@@ -6,12 +6,13 @@ import * as git from '#sandbox/workspace-git.ts';
 import type { ProjectTable, Schema, TurnVerb } from '../store/schema.ts';
 import { conversationOf, type ToolStepInput, toolStepFor } from './context.ts';
 import { openGaps } from './gaps.ts';
-import { type Journal, oneLine, type Step } from './journal.ts';
+import type { Journal, Step } from './journal.ts';
 import { liveDetail } from './live-detail.ts';
 import { systemPrompt } from './prompt.ts';
 import { parseToolInput, toolDefinitions } from './tools/definitions.ts';
 import { tools } from './tools/index.ts';
 import type { Fact, Tool, ToolContext, ToolResult } from './tools/tool.ts';
+import { oneLine } from './tools/truncate.ts';
 import type { Turn } from './turns.ts';
 
 export interface LoopDeps {

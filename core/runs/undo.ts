@@ -4,7 +4,8 @@ import * as git from '#sandbox/workspace-git.ts';
 import type { Card } from '../conversations/card.ts';
 import { textCard } from '../conversations/card.ts';
 import type { Schema } from '../store/schema.ts';
-import { type Journal, oneLine } from './journal.ts';
+import type { Journal } from './journal.ts';
+import { oneLine } from './tools/truncate.ts';
 import type { Turn } from './turns.ts';
 import { phase } from './workspace.ts';
 

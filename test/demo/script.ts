@@ -225,7 +225,7 @@ export const demoScript = {
       ),
       steering: [
         {
-          pattern: 'upper.?case',
+          pattern: 'upper.?case units like',
           steps: steps({
             text: 'Upper case too, with a test.',
             toolCalls: [

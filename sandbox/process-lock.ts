@@ -44,6 +44,7 @@ function ended(path: string, signal: AbortSignal | undefined): Promise<void> {
       resolve();
     };
     signal?.addEventListener('abort', done);
+    if (signal?.aborted) done();
     socket.on('error', done).on('close', done).resume();
   });
 }

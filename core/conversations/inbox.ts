@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Kysely, Transaction } from 'kysely';
+import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Logger } from '#observability/log.ts';
 import type { Sender } from '../store/queues.ts';
 import type { Schema } from '../store/schema.ts';
@@ -35,7 +35,8 @@ export function createInbox(deps: {
           conversation_id: conversationId,
           // A secret somebody pastes is theirs; one of ours must not be stored a second time.
           inbound: deps.redact(JSON.stringify(inbound)),
-          sent_at: new Date(inbound.sentAt),
+          // As text: a Date would round the platform's microseconds, and two messages could change places.
+          sent_at: sql<Date>`${inbound.sentAt}::timestamptz`,
         })
         .onConflict((conflict) => conflict.column('id').doNothing())
         .returning('id')

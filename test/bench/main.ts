@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { ensureDocker } from '../../infra/docker/ensure-docker.ts';
+import { ensureDocker } from '#infra/docker/ensure-docker.ts';
 import { suites } from './index.ts';
 import { type Result, table } from './measure.ts';
 

@@ -46,10 +46,6 @@ export function createAccess({
       const names = repositories?.map(({ full_name }) => full_name);
       callers.set(token, { kind: 'installation', account, permissions, repositories: names });
     },
-    /** Every installation token given out so far is refused from now on, as after its hour. */
-    expireTokens(): void {
-      for (const [token, caller] of callers) if (caller.kind === 'installation') callers.delete(token);
-    },
     setPermission(login: string, level: Permission, repository?: string): void {
       levels.set(repository === undefined ? login : `${repository}:${login}`, level);
     },

@@ -161,7 +161,6 @@ export interface GitHubPeer extends AsyncDisposable {
   /** Every call to this route fails until `heal`. */
   breakRoute(route: string, status: number): void;
   heal(): void;
-  expireTokens(): void;
 }
 
 const APP_ID = 424_242;
@@ -374,9 +373,16 @@ export async function createGitHubPeer({
     if (hook) await deliveries.send(event, hook, { times });
   }
 
+  let closing = false;
+  const hearing = new Set<Promise<void>>();
   const edge = new Hono();
   edge.post(HOOKS, async (context) => {
-    await hear(context.req.header('x-github-event') ?? '', await context.req.text());
+    const text = await context.req.text();
+    if (!closing) {
+      const work = hear(context.req.header('x-github-event') ?? '', text);
+      hearing.add(work);
+      await work.finally(() => hearing.delete(work));
+    }
     return context.body(null, 204);
   });
   createManifestFlow({ privateKey, secret, appId: APP_ID, slug: SLUG, url }).mount(edge);
@@ -552,9 +558,10 @@ export async function createGitHubPeer({
     breakRoute: (route, status) =>
       void failures.push({ route, status, headers: {}, when: 'before', once: false }),
     heal: () => void failures.splice(0),
-    expireTokens: access.expireTokens,
 
     async [Symbol.asyncDispose]() {
+      closing = true;
+      await Promise.allSettled(hearing);
       await deliveries.settled();
       await emulator[Symbol.asyncDispose]();
       server.closeAllConnections();

@@ -96,6 +96,7 @@ function parseCommand(body: unknown, self: Self, now: Date): Inbound | undefined
     kind: 'message',
     text: plainText(typed.text, self.userId),
     addressed: true,
+    explicit: true,
     sentAt: now.toISOString(),
   };
 }

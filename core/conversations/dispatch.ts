@@ -144,7 +144,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     const open = runId === null ? undefined : await openTurn(scene.trx, runId);
     const command: Command = inbound.action
       ? actionAsCommand(inbound.action)
-      : parseCommand(inbound.text, { addressed: inbound.addressed });
+      : parseCommand(inbound.text, inbound);
     const steers = command.kind === 'talk' && open?.state === 'working' && !isUndo(open);
     if (!inbound.addressed && command.kind === 'talk' && !steers) {
       return { outcome: 'ignored', detail: 'not addressed to Comio' };

@@ -26,7 +26,7 @@ export async function locate(
   inbound: Inbound,
   conversationId: string,
 ): Promise<Place> {
-  const command = parseCommand(inbound.text, { addressed: inbound.addressed });
+  const command = parseCommand(inbound.text, inbound);
   const imports = command.kind === 'command' && command.verb === 'import';
   const conversation = await db
     .selectFrom('conversation')

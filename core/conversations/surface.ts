@@ -36,6 +36,8 @@ export interface Inbound {
   text: string;
   /** Mention, slash command, direct message or button. Otherwise it counts only in a conversation we know. */
   addressed: boolean;
+  /** A slash command's text: a first word that is no verb is more likely a misspelt one than talk. */
+  explicit?: boolean | undefined;
   /** ISO 8601 by the platform's clock; order within a conversation. */
   sentAt: string;
   action?: { id: string; value: string } | undefined;

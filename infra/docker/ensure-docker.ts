@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { constants, existsSync, openSync, readFileSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { createDockerClient } from '../../sandbox/drivers/docker-client.ts';
+import { createDockerClient } from '#sandbox/docker-client.ts';
 
 export interface EnsureDockerOptions {
   /** Told what happens, in lines a person reads. */

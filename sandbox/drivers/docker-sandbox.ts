@@ -9,7 +9,7 @@ import {
   type SandboxFiles,
   type SandboxState,
 } from '../sandbox.ts';
-import { hasStatus, withDaemon } from './docker-client.ts';
+import { hasStatus, withDaemon } from '../docker-client.ts';
 import { volumesOf } from './docker-container.ts';
 import { openChannel } from './docker-exec.ts';
 

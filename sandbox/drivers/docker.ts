@@ -4,7 +4,7 @@ import type Docker from 'dockerode';
 import type { Logger } from '#observability/log.ts';
 import { ensureImage } from '../image/image.ts';
 import { type Sandbox, type SandboxDriver, SandboxError, type SandboxSpec } from '../sandbox.ts';
-import { createDockerClient, hasStatus, withDaemon } from './docker-client.ts';
+import { createDockerClient, hasStatus, withDaemon } from '../docker-client.ts';
 import { containerOptions, LABEL_KEY, LABEL_SANDBOX } from './docker-container.ts';
 import { createDockerSandbox } from './docker-sandbox.ts';
 

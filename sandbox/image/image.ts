@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import type Docker from 'dockerode';
 import { pack } from 'tar-stream';
 import type { Logger } from '#observability/log.ts';
-import { hasStatus } from '../drivers/docker-client.ts';
+import { hasStatus } from '../docker-client.ts';
 import { withProcessLock } from '../process-lock.ts';
 import { SandboxError } from '../sandbox.ts';
 import { bootstrapBase } from './bootstrap.ts';

@@ -6,7 +6,7 @@ import { ensureImage } from '#sandbox/image/image.ts';
 import { specFor, uniqueKey } from '#test/contracts/sandbox.ts';
 import { dockerClient, dockerHost } from '#test/support/docker.ts';
 import { silentLog } from '#test/support/silent-log.ts';
-import { ensureDocker } from '../../infra/docker/ensure-docker.ts';
+import { ensureDocker } from '#infra/docker/ensure-docker.ts';
 
 it('leaves a daemon that answers alone', async () => {
   const said: string[] = [];

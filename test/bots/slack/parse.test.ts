@@ -71,6 +71,7 @@ describe('what Slack sends', () => {
       kind: 'message',
       text: 'import acme/shop, ask @bob',
       addressed: true,
+      explicit: true,
       sentAt: '2025-07-01T12:00:00.000Z',
     });
   });

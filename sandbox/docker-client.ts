@@ -1,5 +1,5 @@
 import Docker from 'dockerode';
-import { SandboxError } from '../sandbox.ts';
+import { SandboxError } from './sandbox.ts';
 
 const DEFAULT_SOCKET = '/var/run/docker.sock';
 

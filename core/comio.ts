@@ -17,6 +17,7 @@ import { createDispatch } from './conversations/dispatch.ts';
 import { createInbox } from './conversations/inbox.ts';
 import { createOutbox } from './conversations/outbox.ts';
 import type { Receive, Surface, SurfaceName } from './conversations/surface.ts';
+import { withPatience } from './projects/patient-forge.ts';
 import { createEngine } from './runs/engine.ts';
 import { createStops } from './runs/stops.ts';
 import { createServer } from './server.ts';
@@ -82,7 +83,7 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
   const driver = given.driver ?? building.use(drivers.docker({ dockerHost: config.DOCKER_HOST, log }));
   const signedIn =
     given.forge ?? (forges.github.configured(config) ? forges.github.create(config, log) : undefined);
-  const forge = signedIn && withHiddenTokens(signedIn, redact);
+  const forge = signedIn && withHiddenTokens(withPatience(signedIn), redact);
   const chosen = chooseModel(config);
   const { version } = packageJson;
   const stops = building.use(createStops(db, log));

@@ -1,11 +1,12 @@
 import type { Kysely } from 'kysely';
+import { z } from 'zod';
 import { type Forge, ForgeError, type Repository } from '#adapters/forge/forge.ts';
 import type { Logger } from '#observability/log.ts';
 import type { GitTransport } from '#sandbox/git-transport.ts';
 import type { Sandbox } from '#sandbox/sandbox.ts';
 import * as git from '#sandbox/workspace-git.ts';
 import type { Journal } from '../runs/journal.ts';
-import type { Fact } from '../runs/tools/tool.ts';
+import type { Fact, ToolContext } from '../runs/tools/tool.ts';
 import type { Schema } from '../store/schema.ts';
 import type { Project } from './projects.ts';
 
@@ -15,6 +16,8 @@ export interface PublishDeps {
   transport: GitTransport;
   log: Logger;
 }
+
+const note = z.object({ opens: z.boolean() });
 
 type Published = Extract<Fact, { type: 'publish' }>;
 
@@ -29,6 +32,7 @@ export async function publish(
   sandbox: Sandbox,
   project: Project,
   request: { title: string; body: string },
+  intent: ToolContext['intent'],
   signal: AbortSignal,
 ): Promise<Published> {
   const { forge } = deps;
@@ -59,6 +63,9 @@ export async function publish(
   };
   if (run.branch === repository.defaultBranch) return fact;
   const known = run.pull_request !== null;
+  // Noted first: after a crash the run may know the pull request, and this step opened it all the same.
+  const { opens } = note.safeParse(intent.previous).data ?? { opens: !known };
+  if (intent.previous === undefined) await intent.record({ opens });
   const pull = known
     ? { number: run.pull_request ?? 0, url: run.pull_request_url ?? repository.htmlUrl }
     : await forge.openPullRequest(repository, {
@@ -77,7 +84,7 @@ export async function publish(
   );
   run.pull_request = pull.number;
   run.pull_request_url = pull.url;
-  return { ...fact, pullRequest: { number: pull.number, url: pull.url, created: !known } };
+  return { ...fact, pullRequest: { number: pull.number, url: pull.url, created: opens } };
 }
 
 async function repositoryOf(forge: Forge, journal: Journal, project: Project): Promise<Repository> {

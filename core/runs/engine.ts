@@ -16,7 +16,7 @@ import { runLoop, type Signals } from './loop.ts';
 import type { Stops } from './stops.ts';
 import { openTurn } from './turns.ts';
 import { confirmUndo, previewUndo } from './undo.ts';
-import { phase, prepareWorkspace, type WorkspaceDeps } from './workspace.ts';
+import { isCutOff, phase, prepareWorkspace, type WorkspaceDeps } from './workspace.ts';
 
 export interface EngineDeps extends WorkspaceDeps {
   db: Kysely<Schema>;
@@ -86,7 +86,8 @@ export function createEngine(deps: EngineDeps): Engine {
     if (turn.verb === 'undo') return simple(journal, await previewUndo(db, journal, sandbox));
     if (turn.verb === 'undo-confirm') {
       const push = (sha: string) => pushUndo(journal, sandbox, project, sha, signals.work);
-      return simple(journal, await confirmUndo({ db, push }, journal, sandbox));
+      const { card, target } = await confirmUndo({ db, push }, journal, sandbox);
+      return simple(journal, card, target);
     }
     if (turn.checkpoint === null) {
       const checkpoint = await git.checkpoint(sandbox, `start/${turn.id}`);
@@ -121,13 +122,13 @@ export function createEngine(deps: EngineDeps): Engine {
         redact: deps.redact,
         network: deps.network === 'bridge',
         maxSteps: deps.maxSteps,
-        publish: async (request) => {
+        publish: async (request, intent) => {
           const fresh = await db
             .selectFrom('project')
             .selectAll()
             .where('id', '=', project.id)
             .executeTakeFirstOrThrow();
-          return publish(deps, journal, sandbox, fresh, request, signals.work);
+          return publish(deps, journal, sandbox, fresh, request, intent, signals.work);
         },
         ...(deps.onModelCall ? { onModelCall: deps.onModelCall } : {}),
         log: deps.log,
@@ -147,10 +148,11 @@ export function createEngine(deps: EngineDeps): Engine {
   /** A run that began as a new project goes on, once that is published, on a branch of its own. */
   async function workOnBranch(journal: Journal, sandbox: Sandbox, project: Project): Promise<void> {
     const { run, turn } = journal;
-    if (run.published_sha === null || run.branch !== project.default_branch || turn.checkpoint !== null)
-      return;
     const branch = `comio/${turn.id.slice(0, 8)}`;
-    await phase(journal, `Starting branch ${branch}`, async () => {
+    const starting = `Starting branch ${branch}`;
+    const due = run.published_sha !== null && run.branch === project.default_branch;
+    if ((!due && !isCutOff(journal, starting)) || turn.checkpoint !== null) return;
+    await phase(journal, starting, async () => {
       await git.startBranch(sandbox, branch);
       await journal.write((trx) => trx.updateTable('run').set({ branch }).where('id', '=', run.id).execute());
       run.branch = branch;
@@ -181,9 +183,9 @@ export function createEngine(deps: EngineDeps): Engine {
     );
   }
 
-  async function simple(journal: Journal, card: Card): Promise<void> {
+  async function simple(journal: Journal, card: Card, undoes?: string): Promise<void> {
     // Text that came meanwhile is for the agent, which does not work here: it is told as not heard.
-    await endTurn(deps.outbox, journal, { state: 'done', card });
+    await endTurn(deps.outbox, journal, { state: 'done', card, undoes });
   }
 
   async function stopped(journal: Journal, by: string): Promise<void> {

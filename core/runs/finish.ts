@@ -12,6 +12,8 @@ export interface Ending {
   card: Card;
   error?: string | undefined;
   endCheckpoint?: string | undefined;
+  /** The turn that this one undid. It becomes `undone` with this one's end, so that a crash cannot undo one more. */
+  undoes?: string | undefined;
 }
 
 /**
@@ -39,6 +41,8 @@ export function endTurn(outbox: Outbox, journal: Journal, ending: Ending): Promi
       .where('id', '=', turn.id)
       .returningAll()
       .executeTakeFirstOrThrow();
+    if (ending.undoes !== undefined)
+      await trx.updateTable('turn').set({ state: 'undone' }).where('id', '=', ending.undoes).execute();
     const unheard = await trx
       .updateTable('message')
       .set({ outcome: 'ignored', outcome_detail: `the turn ended first (${ending.state})` })

@@ -22,7 +22,10 @@ export interface LoopDeps {
   redact: (text: string) => string;
   network: boolean;
   maxSteps: number;
-  publish: (request: { title: string; body: string }) => Promise<Extract<Fact, { type: 'publish' }>>;
+  publish: (
+    request: { title: string; body: string },
+    intent: ToolContext['intent'],
+  ) => Promise<Extract<Fact, { type: 'publish' }>>;
   onModelCall?: (completion: Completion, ms: number) => void;
   log: Logger;
 }
@@ -202,6 +205,10 @@ function contextFor(
   show: (text: string) => void,
 ): ToolContext {
   let tail = '';
+  const intent: ToolContext['intent'] = {
+    previous: step.intent ?? undefined,
+    record: (note) => journal.note(step, note),
+  };
   return {
     sandbox,
     key: `${step.turn_id}:${step.seq}`,
@@ -210,9 +217,9 @@ function contextFor(
       tail = (tail + text).slice(-OUTPUT_TAIL);
       show(deps.redact(tail.trimEnd().split('\n').at(-1) ?? ''));
     },
-    intent: { previous: step.intent ?? undefined, record: (note) => journal.note(step, note) },
+    intent,
     author: { name: 'Comio', email: 'comio@users.noreply.github.com' },
-    publish: deps.publish,
+    publish: (request) => deps.publish(request, intent),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely';
+import { z } from 'zod';
 import type { Sandbox } from '#sandbox/sandbox.ts';
 import * as git from '#sandbox/workspace-git.ts';
 import type { Card } from '../conversations/card.ts';
@@ -51,46 +52,42 @@ export async function previewUndo(db: Kysely<Schema>, journal: Journal, sandbox:
 
 /**
  * Takes the run back to before its last turn. What was already published is not rewritten: the pull request gets a
- * commit that restores the earlier files. Every part can be repeated.
+ * commit that restores the earlier files. Every part can be repeated; that the target counts as undone is written with
+ * this turn's end.
  */
 export async function confirmUndo(
   deps: { db: Kysely<Schema>; push: (sha: string) => Promise<void> },
   journal: Journal,
   sandbox: Sandbox,
-): Promise<Card> {
+): Promise<{ card: Card; target?: string }> {
   const target = await undoable(deps.db, journal.run.id);
-  if (!target?.checkpoint) return nothing;
+  if (!target?.checkpoint) return { card: nothing };
   const { checkpoint } = target;
   const publishedBefore = journal.run.published_sha;
   const restored = await phase(
     journal,
     'Going back to before that turn',
-    async () => {
-      const saved = await git.checkpoint(sandbox, `undo/${journal.turn.id}`);
+    async (_, intent) => {
+      // Noted before anything changes: what a repetition finds may be restored already.
+      const noted = savedNote.safeParse(intent.previous).data;
+      const saved = noted?.saved ?? (await git.checkpoint(sandbox, `undo/${journal.turn.id}`));
+      if (!noted) await intent.record({ saved });
       const { files, insertions, deletions } = await git.diffStat(sandbox, { from: saved, to: checkpoint });
       await git.restore(sandbox, checkpoint);
       return `Took ${files.length} file(s) back, +${insertions} −${deletions}`;
     },
     { once: true },
   );
-  const head = await git.head(sandbox);
   let published = '';
-  const behind =
-    head === undefined ||
-    (publishedBefore !== null &&
-      head !== publishedBefore &&
-      !(await git.isAncestor(sandbox, publishedBefore, head)));
-  if (publishedBefore && behind) {
+  if (publishedBefore && (hasBegun(journal, PUBLISHING) || !(await buildsOn(sandbox, publishedBefore)))) {
     await phase(
       journal,
-      'Publishing the undo',
-      async () => {
-        await git.moveHead(sandbox, publishedBefore);
-        const commit = await git.commitAll(sandbox, {
-          message: `Undo "${oneLine(target.request, 60)}"`,
-          author: { name: 'Comio', email: 'comio@users.noreply.github.com' },
-        });
-        const sha = commit ?? publishedBefore;
+      PUBLISHING,
+      async (_, intent) => {
+        const noted = beforeNote.safeParse(intent.previous).data;
+        const before = noted?.before ?? publishedBefore;
+        if (!noted) await intent.record({ before });
+        const sha = await commitUndo(sandbox, before, `Undo "${oneLine(target.request, 60)}"`);
         await deps.push(sha);
         return `Published the undo as ${sha.slice(0, 7)}`;
       },
@@ -98,8 +95,28 @@ export async function confirmUndo(
     );
     published = ' What had been published is taken back by a further commit on the same branch.';
   }
-  await journal.write((trx) =>
-    trx.updateTable('turn').set({ state: 'undone' }).where('id', '=', target.id).execute(),
-  );
-  return textCard(`Undone: ${oneLine(target.request, 80)}`, 'success', `${restored}.${published}`);
+  const card = textCard(`Undone: ${oneLine(target.request, 80)}`, 'success', `${restored}.${published}`);
+  return { card, target: target.id };
+}
+
+const PUBLISHING = 'Publishing the undo';
+const savedNote = z.object({ saved: z.string() });
+const beforeNote = z.object({ before: z.string() });
+
+const hasBegun = (journal: Journal, title: string): boolean =>
+  journal.steps.some((step) => step.kind === 'phase' && step.title === title);
+
+/** HEAD is `sha` or a commit that contains it. */
+async function buildsOn(sandbox: Sandbox, sha: string): Promise<boolean> {
+  const head = await git.head(sandbox);
+  return head !== undefined && (head === sha || (await git.isAncestor(sandbox, sha, head)));
+}
+
+/** The files as they are, as one commit on top of `before`. One that is there already is it: it may have been pushed. */
+async function commitUndo(sandbox: Sandbox, before: string, message: string): Promise<string> {
+  const head = await git.head(sandbox);
+  if (head !== undefined && head !== before && (await buildsOn(sandbox, before))) return head;
+  await git.moveHead(sandbox, before);
+  const author = { name: 'Comio', email: 'comio@users.noreply.github.com' };
+  return (await git.commitAll(sandbox, { message, author })) ?? before;
 }

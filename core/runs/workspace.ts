@@ -7,6 +7,7 @@ import * as git from '#sandbox/workspace-git.ts';
 import type { ProjectTable, Schema } from '../store/schema.ts';
 import type { Journal } from './journal.ts';
 import { liveDetail } from './live-detail.ts';
+import type { ToolContext } from './tools/tool.ts';
 
 export interface WorkspaceDeps {
   db: Kysely<Schema>;
@@ -31,14 +32,15 @@ export async function prepareWorkspace(
   signal: AbortSignal,
 ): Promise<Sandbox> {
   const sandbox = await openSandbox(deps, journal, signal);
-  if (await git.isRepository(sandbox)) return sandbox;
-  if (project.clone_url === null || deps.forge === undefined || project.forge_owner === null) {
+  const { clone_url: url, forge_owner: owner, forge_name: name, default_branch: base } = project;
+  const cloning = `Cloning ${owner}/${name}`;
+  if (!isCutOff(journal, cloning) && (await git.isRepository(sandbox))) return sandbox;
+  if (url === null || deps.forge === undefined || owner === null) {
     await git.init(sandbox, journal.run.branch);
     return sandbox;
   }
-  const { clone_url: url, forge_owner: owner, forge_name: name, default_branch: base } = project;
   const { forge } = deps;
-  await phase(journal, `Cloning ${owner}/${name}`, async () => {
+  await phase(journal, cloning, async () => {
     const credentials = await forge.credentials({ owner, name: name ?? '' });
     const published = journal.run.published_sha !== null || journal.run.pull_request !== null;
     await deps.transport.cloneInto(sandbox, {
@@ -54,15 +56,17 @@ export async function prepareWorkspace(
   return sandbox;
 }
 
+const STARTING = 'Starting the sandbox';
+
 async function openSandbox(deps: WorkspaceDeps, journal: Journal, signal: AbortSignal): Promise<Sandbox> {
   const { run } = journal;
   const known = run.sandbox_id === null ? undefined : await deps.driver.open(run.sandbox_id);
-  if (known) {
+  if (known && !isCutOff(journal, STARTING)) {
     if ((await known.state()) === 'stopped') await known.start();
     return known;
   }
   let sandbox: Sandbox | undefined;
-  await phase(journal, 'Starting the sandbox', async (show) => {
+  await phase(journal, STARTING, async (show) => {
     sandbox = await deps.driver.create(
       { key: `run-${run.id}`, limits: deps.limits, network: deps.network, onProgress: show },
       signal,
@@ -78,14 +82,19 @@ async function openSandbox(deps: WorkspaceDeps, journal: Journal, signal: AbortS
   return sandbox;
 }
 
+/** A phase a crash interrupted, perhaps after its effect: it has to be entered again, to be ended. */
+export const isCutOff = (journal: Journal, title: string): boolean =>
+  journal.steps.some((step) => step.kind === 'phase' && step.title === title && step.state === 'started');
+
 /**
  * A step without a tool: something Comio itself does that people wait for. `work` returns the past-tense line. One cut
- * off by a crash is taken up again rather than shown twice; with `once`, one that was completed is not done again.
+ * off by a crash is taken up again rather than shown twice, with what it noted; with `once`, one that was completed is
+ * not done again.
  */
 export async function phase(
   journal: Journal,
   title: string,
-  work: (show: (detail: string) => void) => Promise<string>,
+  work: (show: (detail: string) => void, intent: ToolContext['intent']) => Promise<string>,
   options: { once?: boolean } = {},
 ): Promise<string> {
   const earlier = journal.steps.findLast((step) => step.kind === 'phase' && step.title === title);
@@ -94,7 +103,10 @@ export async function phase(
   const live = liveDetail(journal, step);
   let summary: string;
   try {
-    summary = await work(live.show);
+    summary = await work(live.show, {
+      previous: step.intent ?? undefined,
+      record: (note) => journal.note(step, note),
+    });
     await live.settle();
   } catch (error) {
     await live.settle();

@@ -29,6 +29,7 @@ export function createAccess({
   tokenOf(person: string): string;
 }) {
   const callers = new Map<string, Caller>(people.map((login) => [tokenOf(login), { kind: 'person', login }]));
+  const issued: string[] = [];
   /** `owner/name:login` and `login`, which holds everywhere. */
   const levels = new Map<string, Permission>();
 
@@ -44,8 +45,11 @@ export function createAccess({
     issued(account: string, answer: unknown): void {
       const { token, permissions, repositories } = tokenSchema.parse(answer);
       const names = repositories?.map(({ full_name }) => full_name);
+      issued.push(token);
       callers.set(token, { kind: 'installation', account, permissions, repositories: names });
     },
+    /** Every installation token given out so far. */
+    issuedTokens: (): string[] => issued,
     setPermission(login: string, level: Permission, repository?: string): void {
       levels.set(repository === undefined ? login : `${repository}:${login}`, level);
     },

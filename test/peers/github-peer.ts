@@ -62,6 +62,8 @@ export interface GitHubPeer extends AsyncDisposable {
   >;
   /** A personal access token of one of the people. */
   tokenOf(person: string): string;
+  /** Every installation token given out so far. */
+  issuedTokens(): string[];
   /** Where webhooks go: the service's `/github/webhooks`. */
   deliverTo(url: string | undefined): void;
   /** Holding back, reordering, sending again. */

@@ -415,6 +415,7 @@ export async function createGitHubPeer({
     },
 
     branches: ({ owner, repo }) => repositories.branches(`${owner}/${repo}`),
+    issuedTokens: access.issuedTokens,
     setPermission: access.setPermission,
     onComment: (see) => on('comment', see),
     onPullRequest: (see) => on('pull', see),

@@ -19,6 +19,7 @@ import { createOutbox } from './conversations/outbox.ts';
 import type { Receive, Surface, SurfaceName } from './conversations/surface.ts';
 import { withPatience } from './projects/patient-forge.ts';
 import { createEngine } from './runs/engine.ts';
+import { createReaper } from './runs/reaper.ts';
 import { createStops } from './runs/stops.ts';
 import { createServer } from './server.ts';
 import { openTurnCount, statusView } from './status-view.ts';
@@ -82,7 +83,7 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
   const surfaces = new Map<SurfaceName, Surface>();
   const driver = given.driver ?? building.use(drivers.docker({ dockerHost: config.DOCKER_HOST, log }));
   const signedIn =
-    given.forge ?? (forges.github.configured(config) ? forges.github.create(config, log) : undefined);
+    given.forge ?? (forges.github.configured(config) ? await forges.github.create(config, log) : undefined);
   const forge = signedIn && withHiddenTokens(withPatience(signedIn), redact);
   const chosen = chooseModel(config);
   const { version } = packageJson;
@@ -103,6 +104,7 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
     log,
     onReceived: ({ conversation }, result) => metrics.messages.inc({ surface: conversation.surface, result }),
   });
+  building.use(createReaper({ db, driver, idleMs: config.SANDBOX_IDLE_MINUTES * 60_000, log }));
   const { dispatch, giveUp } = createDispatch({
     db,
     jobs,

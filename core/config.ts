@@ -55,6 +55,10 @@ export const coreEnv = {
     schema: number(512, 16, 100_000),
     help: 'Processes and threads alive at once in a sandbox.',
   },
+  SANDBOX_IDLE_MINUTES: {
+    schema: number(30, 1, 10_080),
+    help: 'Minutes after its last turn that a sandbox is stopped; its files stay.',
+  },
   SANDBOX_NETWORK: {
     schema: z.enum(['none', 'bridge']).default('none'),
     help: '`none`: no network inside. `bridge`: whatever the host reaches.',

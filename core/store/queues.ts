@@ -22,8 +22,6 @@ export const queues = {
   run: queue<{ runId: string }>({ key: ({ runId }) => runId, retryLimit: 8 }),
   /** A conversation has something to send. */
   outbox: queue<{ conversationId: string }>({ key: ({ conversationId }) => conversationId, retryLimit: 12 }),
-  /** Time to look for sandboxes nobody needs. */
-  reap: queue<Record<never, never>>({ key: () => 'all', retryLimit: 2 }),
 };
 
 export type Queues = typeof queues;

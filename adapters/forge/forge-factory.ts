@@ -19,6 +19,6 @@ export interface ForgeFactory<Env extends Record<string, SettingSpec> = Record<s
   readonly env: Env;
   /** True when the settings say how to sign in. */
   configured(settings: Settings<Env>): boolean;
-  /** Connects nothing yet. Throws {@link ForgeError} `invalid` when it is not configured. */
-  create(settings: Settings<Env>, log: Logger): Forge;
+  /** Loads the forge's library; connects nothing yet. Throws {@link ForgeError} `invalid` when it is not configured. */
+  create(settings: Settings<Env>, log: Logger): Promise<Forge>;
 }

@@ -1,24 +1,9 @@
 import type { Logger } from '#observability/log.ts';
 import { type Forge, ForgeError, type PullRequest, type Repository, type RepositoryRef } from './forge.ts';
-import type { ForgeFactory } from './forge-factory.ts';
-import {
-  createGitHubApp,
-  createTokenClient,
-  env,
-  type GitHubAppSettings,
-  type GitHubClient,
-  orUndefined,
-} from './github-app.ts';
+import { createGitHubApp, createTokenClient, type GitHubClient, orUndefined } from './github-app.ts';
 import { githubFailure } from './github-failure.ts';
 import { cut, oneLine, safeMarkdown } from './github-markdown.ts';
-
-export { env } from './github-app.ts';
-
-export const github = {
-  env,
-  configured: (settings) => settings.GITHUB_APP_ID !== undefined && settings.GITHUB_PRIVATE_KEY !== undefined,
-  create: createGitHubForge,
-} satisfies ForgeFactory<typeof env>;
+import type { GitHubAppSettings } from './github-settings.ts';
 
 interface ApiPullRequest {
   number: number;

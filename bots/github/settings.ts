@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { GitHubAppSettings } from '#adapters/forge/github-app.ts';
+import type { GitHubAppSettings } from '#adapters/forge/github-settings.ts';
 import type { EnvOf, EnvSpec } from '#core/config.ts';
 
 /** The App itself is configured with the forge: one App clones, pushes and talks. */

@@ -1,4 +1,4 @@
-import Anthropic, { APIConnectionError, APIError, APIUserAbortError } from '@anthropic-ai/sdk';
+import type Anthropic from '@anthropic-ai/sdk';
 import { z } from 'zod';
 import type { LlmError, LlmErrorCode, ModelEvent, Provider, Usage } from '../llm.ts';
 import type { ProviderFactory } from '../provider-factory.ts';
@@ -27,32 +27,41 @@ export const anthropic = {
   create: (settings) => createAnthropic(settings.ANTHROPIC_API_KEY, settings.ANTHROPIC_BASE_URL),
 } satisfies ProviderFactory<typeof env>;
 
-/** Without a key every call fails with `auth`. */
+type Sdk = typeof import('@anthropic-ai/sdk');
+
+/** Without a key every call fails with `auth`. The SDK is loaded by the first call. */
 export function createAnthropic(apiKey: string | undefined, baseURL?: string | undefined): Provider {
-  const client = new Anthropic({
-    apiKey: apiKey ?? '',
-    authToken: null,
-    baseURL: baseURL ?? 'https://api.anthropic.com',
-    maxRetries: 0,
-    logLevel: 'off',
-  });
+  const connect = ({ Anthropic }: Sdk) =>
+    new Anthropic({
+      apiKey: apiKey ?? '',
+      authToken: null,
+      baseURL: baseURL ?? 'https://api.anthropic.com',
+      maxRetries: 0,
+      logLevel: 'off',
+    });
+  let client: Anthropic | undefined;
   return {
     name: 'anthropic',
     async *stream(request) {
       const fail = (code: LlmErrorCode, rest: Partial<Failure> = {}) =>
         llmError({ vendor: 'Anthropic', model: request.model, code, apiKey, ...rest });
       if (apiKey === undefined) throw fail('auth');
+      const sdk = await import('@anthropic-ai/sdk');
+      client ??= connect(sdk);
+      const { messages, models } = client;
       const body = requestBody(request);
       const answer = createAnswer();
       try {
         const options = request.signal === undefined ? {} : { signal: request.signal };
-        const events = await client.messages.create({ ...body, stream: true }, options);
+        const events = await messages.create({ ...body, stream: true }, options);
         for await (const event of events) {
           if (request.signal?.aborted) throw fail('aborted');
           for (const out of answer.take(event)) yield out;
         }
       } catch (error) {
-        throw await failureOf(error, fail, request.signal, () => isTooLong(client, body));
+        throw await failureOf(error, sdk, fail, request.signal, () =>
+          isTooLong({ messages, models }, body, sdk),
+        );
       }
       // The SDK ends the stream quietly when it was aborted.
       if (request.signal?.aborted) throw fail('aborted');
@@ -174,6 +183,7 @@ const CODE_OF_TYPE: Readonly<Record<string, LlmErrorCode>> = {
 
 async function failureOf(
   error: unknown,
+  { APIConnectionError, APIError, APIUserAbortError }: Sdk,
   fail: (code: LlmErrorCode, rest?: Partial<Failure>) => LlmError,
   signal: AbortSignal | undefined,
   tooLong: () => Promise<boolean>,
@@ -197,7 +207,11 @@ async function failureOf(
  * A conversation that is too long is refused like any other bad request, with nothing but a sentence to tell. So ask
  * how long it is and how much the model takes. When that fails too, nothing is known and the answer is no.
  */
-async function isTooLong(client: Anthropic, { max_tokens: _, ...body }: Body): Promise<boolean> {
+async function isTooLong(
+  client: Pick<Anthropic, 'messages' | 'models'>,
+  { max_tokens: _, ...body }: Body,
+  { APIError }: Sdk,
+): Promise<boolean> {
   try {
     const [model, count] = await Promise.all([
       client.models.retrieve(body.model),

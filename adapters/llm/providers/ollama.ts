@@ -1,4 +1,4 @@
-import { type ChatRequest, type Message, Ollama, type Tool } from 'ollama';
+import type { ChatRequest, Message, Ollama, Tool } from 'ollama';
 import { z } from 'zod';
 import { LlmError, type LlmErrorCode, type ModelMessage, type ModelRequest, type Provider } from '../llm.ts';
 import type { ProviderFactory } from '../provider-factory.ts';
@@ -37,6 +37,7 @@ export function createOllama(host: string | undefined, contextTokens: number): P
       const { signal, model } = request;
       const fail = (code: LlmErrorCode, rest: Partial<Failure> = {}) =>
         llmError({ vendor: 'Ollama', model, code, ...rest });
+      const { Ollama } = await import('ollama');
       // The client does not end the request of an answer nobody reads on.
       const left = new AbortController();
       const signals = signal === undefined ? [left.signal] : [left.signal, signal];

@@ -1,4 +1,4 @@
-import OpenAI, { APIConnectionError, APIError, APIUserAbortError } from 'openai';
+import type OpenAI from 'openai';
 import { z } from 'zod';
 import type {
   LlmError,
@@ -37,17 +37,24 @@ export const openai = {
   create: (settings) => createOpenAI(settings.OPENAI_API_KEY, settings.OPENAI_BASE_URL),
 } satisfies ProviderFactory<typeof env>;
 
-/** A server of one's own may need no key; OpenAI's fails every call without one with `auth`. */
+type Sdk = typeof import('openai');
+
+/**
+ * A server of one's own may need no key; OpenAI's fails every call without one with `auth`. The SDK is loaded by the
+ * first call.
+ */
 export function createOpenAI(apiKey: string | undefined, baseURL?: string | undefined): Provider {
-  const client = new OpenAI({
-    apiKey: apiKey ?? 'none',
-    adminAPIKey: null,
-    organization: null,
-    project: null,
-    baseURL: baseURL ?? 'https://api.openai.com/v1',
-    maxRetries: 0,
-    logLevel: 'off',
-  });
+  const connect = ({ OpenAI }: Sdk) =>
+    new OpenAI({
+      apiKey: apiKey ?? 'none',
+      adminAPIKey: null,
+      organization: null,
+      project: null,
+      baseURL: baseURL ?? 'https://api.openai.com/v1',
+      maxRetries: 0,
+      logLevel: 'off',
+    });
+  let client: OpenAI | undefined;
   const vendor = baseURL === undefined ? 'OpenAI' : new URL(baseURL).host;
   return {
     name: 'openai',
@@ -55,6 +62,8 @@ export function createOpenAI(apiKey: string | undefined, baseURL?: string | unde
       const fail = (code: LlmErrorCode, rest: Partial<Failure> = {}) =>
         llmError({ vendor, model: request.model, code, apiKey, ...rest });
       if (apiKey === undefined && baseURL === undefined) throw fail('auth');
+      const sdk = await import('openai');
+      client ??= connect(sdk);
       const answer = createAnswer(`call_${request.messages.length}`);
       try {
         const options = request.signal === undefined ? {} : { signal: request.signal };
@@ -65,7 +74,7 @@ export function createOpenAI(apiKey: string | undefined, baseURL?: string | unde
           if (text !== '') yield { type: 'text', text };
         }
       } catch (error) {
-        throw failureOf(error, fail, request.signal);
+        throw failureOf(error, sdk, fail, request.signal);
       }
       // The SDK ends the stream quietly when it was aborted.
       if (request.signal?.aborted) throw fail('aborted');
@@ -188,6 +197,7 @@ const CODE_OF: Readonly<Record<string, LlmErrorCode>> = {
 
 function failureOf(
   error: unknown,
+  { APIConnectionError, APIError, APIUserAbortError }: Sdk,
   fail: (code: LlmErrorCode, rest?: Partial<Failure>) => LlmError,
   signal: AbortSignal | undefined,
 ): LlmError {

@@ -8,13 +8,13 @@ import { createGitHubPeer, type GitHubPeer } from '../../peers/github.ts';
 
 const log = createLogger('silent');
 
-const forgeOf = (peer: GitHubPeer, extra: Record<string, string | undefined> = {}): Forge =>
+const forgeOf = (peer: GitHubPeer, extra: Record<string, string | undefined> = {}): Promise<Forge> =>
   forges.github.create(loadConfig({}, { ...peer.env, ...extra }), log);
 
 forgeContract('GitHub', async () => {
   const peer = await createGitHubPeer();
   return {
-    forge: forgeOf(peer),
+    forge: await forgeOf(peer),
     async addRepository(name, files) {
       await peer.createRepository({ owner: peer.org, name, files });
       return { owner: peer.org, name };
@@ -47,8 +47,8 @@ describe('GitHub as a forge, its own ways', () => {
   };
   const APP = { owner: 'acme', name: 'app' };
 
-  it('understands every form of a repository’s address', () => {
-    const forge = forgeOf(peer, { GITHUB_URL: 'https://github.com/' });
+  it('understands every form of a repository’s address', async () => {
+    const forge = await forgeOf(peer, { GITHUB_URL: 'https://github.com/' });
     const wanted = { owner: 'octo-org', name: 'octo.repo' };
     for (const text of [
       'octo-org/octo.repo',
@@ -74,17 +74,17 @@ describe('GitHub as a forge, its own ways', () => {
 
   it('takes the private key with its line breaks written out', async () => {
     const GITHUB_PRIVATE_KEY = peer.privateKey.replaceAll('\n', '\\n');
-    expect(await forgeOf(peer, { GITHUB_PRIVATE_KEY }).repository(APP)).toBeDefined();
+    expect(await (await forgeOf(peer, { GITHUB_PRIVATE_KEY })).repository(APP)).toBeDefined();
     expect(env.GITHUB_PRIVATE_KEY.schema.safeParse('not a key').success).toBe(false);
   });
 
   it('is reached under the path of GitHub Enterprise, too', async () => {
-    const forge = forgeOf(peer, { GITHUB_API_URL: `${peer.url}/api/v3/` });
+    const forge = await forgeOf(peer, { GITHUB_API_URL: `${peer.url}/api/v3/` });
     expect(await forge.repository(APP)).toMatchObject(APP);
   });
 
   it('asks for the installation and its token once', async () => {
-    const forge = forgeOf(peer);
+    const forge = await forgeOf(peer);
     const tokens = peer.count('POST /app/installations/:n/access_tokens');
     const lookups = peer.count('GET /repos/:owner/:repo/installation');
     for (let time = 0; time < 3; time += 1) await forge.repository(APP);
@@ -93,7 +93,7 @@ describe('GitHub as a forge, its own ways', () => {
   });
 
   it('gives git a token for that repository alone', async () => {
-    const { username, password } = await forgeOf(peer).credentials(APP);
+    const { username, password } = await (await forgeOf(peer)).credentials(APP);
     expect(username).toBe('x-access-token');
     const basic = Buffer.from(`${username}:${password}`).toString('base64');
     const refs = (name: string, token: string) =>
@@ -115,7 +115,7 @@ describe('GitHub as a forge, its own ways', () => {
   });
 
   it('does not see a repository it is not installed on', async () => {
-    const forge = forgeOf(peer);
+    const forge = await forgeOf(peer);
     expect(await forge.repository({ owner: 'elsewhere', name: 'other' })).toBeUndefined();
     const failure = await failureOf(forge.credentials({ owner: 'elsewhere', name: 'other' }));
     expect(failure).toMatchObject({ code: 'not_installed' });
@@ -123,7 +123,7 @@ describe('GitHub as a forge, its own ways', () => {
   });
 
   it('finds what a call that was cut off has made', async () => {
-    const forge = forgeOf(peer);
+    const forge = await forgeOf(peer);
     const options = { description: 'D', private: false };
     peer.failNext('POST /orgs/:name/repos', { status: 502, when: 'after' });
     expect((await failureOf(forge.createRepository('cut-off', options))).code).toBe('unavailable');
@@ -151,7 +151,7 @@ describe('GitHub as a forge, its own ways', () => {
   it('lets nothing in a pull request’s text notify anybody', async () => {
     await peer.createRepository({ owner: 'acme', name: 'polite', files: { 'a.txt': 'a\n' } });
     await peer.pushBranch({ owner: 'acme', repo: 'polite', branch: 'comio/p', files: { 'b.txt': 'b\n' } });
-    await forgeOf(peer).openPullRequest(
+    await (await forgeOf(peer)).openPullRequest(
       { owner: 'acme', name: 'polite' },
       { head: 'comio/p', base: 'main', title: 'Line one\nline two'.repeat(40), body: 'cc @ada <!-- hidden' },
     );
@@ -171,7 +171,7 @@ describe('GitHub as a forge, its own ways', () => {
     [422, {}, 'invalid', 'does not accept'],
   ])('turns %i into words a person can act on', async (status, headers, code, words) => {
     peer.failNext('GET /repos/:owner/:repo', { status, headers: headers as Record<string, string> });
-    const failure = await failureOf(forgeOf(peer).repository(APP));
+    const failure = await failureOf((await forgeOf(peer)).repository(APP));
     expect(failure.code).toBe(code);
     expect(failure.message).toContain(words);
     expect(failure.message).not.toContain('PRIVATE KEY--');
@@ -179,21 +179,21 @@ describe('GitHub as a forge, its own ways', () => {
 
   it('says what to check when the App’s sign-in is refused', async () => {
     peer.failNext('GET /repos/:owner/:repo/installation', { status: 401 });
-    const failure = await failureOf(forgeOf(peer).repository(APP));
+    const failure = await failureOf((await forgeOf(peer)).repository(APP));
     expect(failure.code).toBe('forbidden');
     expect(failure.message).toContain('GITHUB_PRIVATE_KEY');
   });
 
   it('says so when nothing answers, and when the key is somebody else’s', async () => {
-    const nowhere = forgeOf(peer, { GITHUB_API_URL: 'http://127.0.0.1:1' });
+    const nowhere = await forgeOf(peer, { GITHUB_API_URL: 'http://127.0.0.1:1' });
     expect((await failureOf(nowhere.repository(APP))).code).toBe('unavailable');
-    const stranger = forgeOf(peer, { GITHUB_APP_ID: '999' });
+    const stranger = await forgeOf(peer, { GITHUB_APP_ID: '999' });
     expect((await failureOf(stranger.repository(APP))).code).toBe('forbidden');
   });
 
   it('says which account a new project’s repository needs', async () => {
-    const create = (extra: Record<string, string | undefined>) =>
-      forgeOf(peer, extra).createRepository('mine', { description: '', private: true });
+    const create = async (extra: Record<string, string | undefined>) =>
+      (await forgeOf(peer, extra)).createRepository('mine', { description: '', private: true });
     const failure = await failureOf(create({ GITHUB_ORG: undefined }));
     expect(failure).toMatchObject({ code: 'invalid', message: expect.stringContaining('GITHUB_ORG') });
     expect(await failureOf(create({ GITHUB_ORG: 'elsewhere' }))).toMatchObject({ code: 'not_installed' });
@@ -208,6 +208,8 @@ describe('GitHub as a forge, its own ways', () => {
     );
     const own = { GITHUB_ORG: 'ada', GITHUB_TOKEN: peer.tokenOf('ada') };
     expect(await create(own)).toMatchObject({ owner: 'ada', name: 'mine', private: true });
-    expect((await forgeOf(peer, own).credentials({ owner: 'ada', name: 'mine' })).password).toMatch(/^ghs_/);
+    expect((await (await forgeOf(peer, own)).credentials({ owner: 'ada', name: 'mine' })).password).toMatch(
+      /^ghs_/,
+    );
   });
 });

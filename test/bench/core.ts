@@ -224,33 +224,35 @@ serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 }, () => process.stdout
 async function* startUp(): AsyncGenerator<Result> {
   const dataDir = await mkdtemp(join(tmpdir(), 'comio-bench-'));
   try {
-    yield await compare({
-      suite,
-      name: 'start-to-listening',
-      baseline: 'bare Hono server',
-      n: 8,
-      warmup: 1,
-      async ours() {
-        let service: Service | undefined;
-        const took = await timed(async () => {
-          service = await startService({ COMIO_DATA_DIR: dataDir, LOG_LEVEL: 'info' });
-        });
-        await service?.terminate();
-        return took;
-      },
-      async theirs() {
-        const started = performance.now();
-        const child = spawn(process.execPath, ['--input-type=module', '-e', BARE_HONO], {
-          stdio: ['ignore', 'pipe', 'inherit'],
-        });
-        await once(child.stdout, 'data');
-        const took = performance.now() - started;
-        child.kill();
-        await once(child, 'exit');
-        return took;
-      },
-    });
+    for (const until of ['listening', 'ready'] as const)
+      yield await compare({
+        suite,
+        name: `start-to-${until}`,
+        baseline: 'bare Hono server, listening',
+        n: 8,
+        warmup: 1,
+        ours: () => startedIn(dataDir, until),
+        theirs: bareHono,
+      });
   } finally {
     await rm(dataDir, { recursive: true, force: true });
   }
+}
+
+async function startedIn(dataDir: string, until: 'listening' | 'ready'): Promise<number> {
+  const service = await startService({ COMIO_DATA_DIR: dataDir, LOG_LEVEL: 'info' });
+  await service.terminate();
+  return service.took[until];
+}
+
+async function bareHono(): Promise<number> {
+  const started = performance.now();
+  const child = spawn(process.execPath, ['--input-type=module', '-e', BARE_HONO], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(child.stdout, 'data');
+  const took = performance.now() - started;
+  child.kill();
+  await once(child, 'exit');
+  return took;
 }

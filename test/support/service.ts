@@ -7,6 +7,8 @@ export interface Service extends AsyncDisposable {
   /** `http://127.0.0.1:port`. */
   url: string;
   pid: number;
+  /** Milliseconds from its start until it listened, and until it was ready. */
+  took: { listening: number; ready: number };
   /** Every log record since the start, parsed. */
   records: Record<string, unknown>[];
   /** SIGKILL: no chance to tidy up. Resolves when the process is gone. */
@@ -19,23 +21,30 @@ export interface Service extends AsyncDisposable {
 
 const READY_MS = 60_000;
 
-/**
- * Starts `bots/main.ts` with exactly this environment (plus PATH and HOME) and waits until it is ready. `onRecord`
- * sees each log record synchronously with its arrival: killing there is killing at that point of the work.
- */
+export interface ServiceOptions {
+  /** Sees each log record as it arrives. */
+  onRecord?: (record: Record<string, unknown>) => void;
+  /** A module loaded into the process before everything else. */
+  preload?: URL;
+}
+
+/** Starts `bots/main.ts` with exactly this environment (plus PATH and HOME) and waits until it is ready. */
 export async function startService(
   env: Record<string, string>,
-  onRecord?: (record: Record<string, unknown>, kill: () => void) => void,
+  { onRecord, preload }: ServiceOptions = {},
 ): Promise<Service> {
   const { PATH = '', HOME = '' } = process.env;
-  const child: ChildProcess = spawn(process.execPath, ['bots/main.ts'], {
+  const preloading = preload ? ['--import', preload.href] : [];
+  const started = performance.now();
+  const child: ChildProcess = spawn(process.execPath, [...preloading, 'bots/main.ts'], {
     cwd: new URL('../..', import.meta.url).pathname,
     env: { PATH, HOME, PORT: '0', LOG_LEVEL: 'debug', ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   if (child.pid === undefined || !child.stderr) throw new Error('the service process did not start');
   const records: Record<string, unknown>[] = [];
-  const listening = Promise.withResolvers<string>();
+  const ready = Promise.withResolvers<string>();
+  const took = { listening: Number.NaN, ready: Number.NaN };
   const plain: string[] = [];
   createInterface({ input: child.stderr }).on('line', (line) => {
     if (!line.startsWith('{')) {
@@ -44,22 +53,20 @@ export async function startService(
     }
     const record = JSON.parse(line) as Record<string, unknown>;
     records.push(record);
-    if (record.msg === 'listening') listening.resolve(String(record.url));
-    onRecord?.(record, () => child.kill('SIGKILL'));
+    if (record.msg === 'listening' || record.msg === 'ready') took[record.msg] = performance.now() - started;
+    if (record.msg === 'ready') ready.resolve(String(record.url));
+    onRecord?.(record);
   });
   const ended = once(child, 'exit').then(() => undefined);
-  const timeout = setTimeout(
-    () => listening.reject(new Error('the service was not ready in time')),
-    READY_MS,
-  );
+  const timeout = setTimeout(() => ready.reject(new Error('the service was not ready in time')), READY_MS);
   void ended.then(() =>
-    listening.reject(
+    ready.reject(
       new Error(
         `the service ended: ${[...plain, ...records.slice(-5).map((r) => JSON.stringify(r))].join('\n')}`,
       ),
     ),
   );
-  const url = await listening.promise.finally(() => clearTimeout(timeout));
+  const url = await ready.promise.finally(() => clearTimeout(timeout));
   const end = async (signal: NodeJS.Signals): Promise<number | null> => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill(signal);
@@ -70,6 +77,7 @@ export async function startService(
   return {
     url,
     pid: child.pid,
+    took,
     records,
     kill: async () => void (await end('SIGKILL')),
     terminate: () => end('SIGTERM'),

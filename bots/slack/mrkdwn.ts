@@ -139,7 +139,7 @@ function inline(text: string): string {
 
 function styled(whole: string, groups: Record<string, string | undefined>): string {
   const { code, label, url, auto, bare, both, it, it2, strike, escaped } = groups;
-  const bold = groups['bold'] ?? groups['bold2'];
+  const bold = groups.bold ?? groups.bold2;
   const italic = it ?? it2;
   if (code !== undefined) return `\`${literal(code.trim() || ' ').replaceAll('`', 'ˋ')}\``;
   if (url !== undefined) return link(url, label) ?? plain(whole);

@@ -33,8 +33,8 @@ export function createHonoReceiver(signingSecret: string, ready: () => boolean):
         if (!isValidSlackRequest({ signingSecret, body: raw, headers }))
           return context.text('bad signature', 401);
         const body = payloadOf(raw, req.header('content-type') ?? '');
-        if (body['type'] === 'url_verification') return context.json({ challenge: body['challenge'] });
-        if (body['ssl_check'] !== undefined) return context.body(null, 200);
+        if (body.type === 'url_verification') return context.json({ challenge: body.challenge });
+        if (body.ssl_check !== undefined) return context.body(null, 200);
         if (!bolt || !ready()) return context.text('starting', 503);
         let answer: unknown;
         await bolt.processEvent({
@@ -53,5 +53,5 @@ export function createHonoReceiver(signingSecret: string, ready: () => boolean):
 function payloadOf(raw: string, type: string): Record<string, unknown> {
   if (type.includes('application/json')) return JSON.parse(raw);
   const form = Object.fromEntries(new URLSearchParams(raw));
-  return form['payload'] === undefined ? form : JSON.parse(form['payload']);
+  return form.payload === undefined ? form : JSON.parse(form.payload);
 }

@@ -2,8 +2,8 @@ import type { Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
 import type Docker from 'dockerode';
 import { type AgentClient, ConnectionLost, connectAgent } from '../agent/client.ts';
-import { SandboxError } from '../sandbox.ts';
 import { hasStatus } from '../docker-client.ts';
+import { SandboxError } from '../sandbox.ts';
 
 /** The agent makes its socket when it is ready; a container that has just started is a moment before that. */
 const CONNECT =

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { type AgentClient, ConnectionLost } from '../agent/client.ts';
+import { hasStatus, withDaemon } from '../docker-client.ts';
 import {
   DEFAULT_COMMAND_MS,
   type ExecResult,
@@ -9,7 +10,6 @@ import {
   type SandboxFiles,
   type SandboxState,
 } from '../sandbox.ts';
-import { hasStatus, withDaemon } from '../docker-client.ts';
 import { volumesOf } from './docker-container.ts';
 import { openChannel } from './docker-exec.ts';
 

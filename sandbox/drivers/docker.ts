@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { Logger } from '#observability/log.ts';
+import { createDockerClient, hasStatus, withDaemon } from '../docker-client.ts';
 import { ensureImage } from '../image/image.ts';
 import { type Sandbox, type SandboxDriver, SandboxError, type SandboxSpec } from '../sandbox.ts';
-import { createDockerClient, hasStatus, withDaemon } from '../docker-client.ts';
 import { containerOptions, LABEL_KEY, LABEL_SANDBOX } from './docker-container.ts';
 import { createDockerSandbox } from './docker-sandbox.ts';
 

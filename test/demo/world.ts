@@ -1,11 +1,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ensureDocker } from '#infra/docker/ensure-docker.ts';
 import { createLogger } from '#observability/log.ts';
 import { drivers } from '#sandbox/drivers/index.ts';
 import { createGitTransport } from '#sandbox/git-transport.ts';
 import type { SandboxDriver } from '#sandbox/sandbox.ts';
-import { ensureDocker } from '#infra/docker/ensure-docker.ts';
 import { createGitHubPeer, type GitHubPeer } from '../peers/github.ts';
 import { createSlackPeer, type SlackMessage, type SlackPeer } from '../peers/slack.ts';
 import { type Service, startService } from '../support/service.ts';

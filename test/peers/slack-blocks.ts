@@ -20,12 +20,12 @@ export function blockProblems(blocks: unknown): string[] {
       problems.push(`must be an object [json-pointer:${at}]`);
       return;
     }
-    const id = block['block_id'];
+    const id = block.block_id;
     if (id !== undefined && ids.has(id)) problems.push(`duplicate block_id [json-pointer:${at}]`);
     ids.add(id);
-    const check = CHECKS[String(block['type'])];
+    const check = CHECKS[String(block.type)];
     if (check) problems.push(...check(block, at));
-    else problems.push(`unsupported type: ${String(block['type'])} [json-pointer:${at}/type]`);
+    else problems.push(`unsupported type: ${String(block.type)} [json-pointer:${at}/type]`);
   });
   return problems;
 }
@@ -42,15 +42,15 @@ function textProblems(value: unknown, at: string, most: number, types = ['plain_
     problems.push(`must be more than 0 characters [json-pointer:${at}/text]`);
   else if (text.length > most)
     problems.push(`must be less than ${most + 1} characters [json-pointer:${at}/text]`);
-  if (type === 'plain_text' && value['verbatim'] !== undefined)
+  if (type === 'plain_text' && value.verbatim !== undefined)
     problems.push(`verbatim is for mrkdwn [json-pointer:${at}]`);
   return problems;
 }
 
 function buttonProblems(value: unknown, at: string): string[] {
-  if (!isObject(value) || value['type'] !== 'button')
+  if (!isObject(value) || value.type !== 'button')
     return [`only buttons are known here [json-pointer:${at}]`];
-  const problems = textProblems(value['text'], `${at}/text`, 75, ['plain_text']);
+  const problems = textProblems(value.text, `${at}/text`, 75, ['plain_text']);
   const limits: [string, number][] = [
     ['action_id', 255],
     ['value', 2000],
@@ -61,13 +61,13 @@ function buttonProblems(value: unknown, at: string): string[] {
     if (field !== undefined && (typeof field !== 'string' || field.length === 0 || field.length > most))
       problems.push(`must be 1 to ${most} characters [json-pointer:${at}/${name}]`);
   }
-  if (value['style'] !== undefined && !['primary', 'danger'].includes(String(value['style'])))
+  if (value.style !== undefined && !['primary', 'danger'].includes(String(value.style)))
     problems.push(`must be primary or danger [json-pointer:${at}/style]`);
   return problems;
 }
 
 const CHECKS: Record<string, (block: Json, at: string) => string[]> = {
-  header: (block, at) => textProblems(block['text'], `${at}/text`, 150, ['plain_text']),
+  header: (block, at) => textProblems(block.text, `${at}/text`, 150, ['plain_text']),
   divider: () => [],
   section(block, at) {
     const { text, fields } = block;
@@ -82,18 +82,18 @@ const CHECKS: Record<string, (block: Json, at: string) => string[]> = {
     return problems;
   },
   context(block, at) {
-    const elements = list(block['elements']);
+    const elements = list(block.elements);
     const problems = elements.flatMap((element, i) => textProblems(element, `${at}/elements/${i}`, 3000));
     if (elements.length < 1 || elements.length > 10)
       problems.push(`1 to 10 items allowed [json-pointer:${at}/elements]`);
     return problems;
   },
   actions(block, at) {
-    const elements = list(block['elements']);
+    const elements = list(block.elements);
     const problems = elements.flatMap((element, i) => buttonProblems(element, `${at}/elements/${i}`));
     if (elements.length < 1 || elements.length > 25)
       problems.push(`1 to 25 items allowed [json-pointer:${at}/elements]`);
-    const ids = elements.map((element) => (isObject(element) ? element['action_id'] : undefined));
+    const ids = elements.map((element) => (isObject(element) ? element.action_id : undefined));
     if (new Set(ids).size < ids.length) problems.push(`duplicate action_id [json-pointer:${at}/elements]`);
     return problems;
   },
@@ -147,14 +147,14 @@ export interface PeerButton {
 
 export const buttonsOf = (blocks: unknown): PeerButton[] =>
   list(blocks).flatMap((block, index) =>
-    isObject(block) && block['type'] === 'actions'
-      ? list(block['elements']).flatMap((element) => {
-          if (!isObject(element) || !isObject(element['text'])) return [];
+    isObject(block) && block.type === 'actions'
+      ? list(block.elements).flatMap((element) => {
+          if (!isObject(element) || !isObject(element.text)) return [];
           return {
-            actionId: String(element['action_id']),
-            label: String(element['text']['text']),
+            actionId: String(element.action_id),
+            label: String(element.text.text),
             element,
-            blockId: String(block['block_id'] ?? `b${index}`),
+            blockId: String(block.block_id ?? `b${index}`),
           };
         })
       : [],

@@ -156,10 +156,10 @@ export async function createSlackPeer(
   const asUser = (name: string) => `xoxp-${name}`;
   const listed = await edge.ask('users.list', asUser('ada'), {});
   const idOf = (name: string): string => {
-    const members = Array.isArray(listed['members']) ? (listed['members'] as Json[]) : [];
-    const found = members.find((member) => member['name'] === name);
+    const members = Array.isArray(listed.members) ? (listed.members as Json[]) : [];
+    const found = members.find((member) => member.name === name);
     if (!found) throw new Error(`no user ${name}`);
-    return String(found['id']);
+    return String(found.id);
   };
   const flags: Record<string, Json> = {
     gus: { is_restricted: true },
@@ -169,8 +169,8 @@ export async function createSlackPeer(
     users.push({ id: idOf(name), name, token: asUser(name), flags: flags[name] ?? {} });
   groups.get(GROUP)?.add(idOf('ada')).add(idOf('gus'));
   const channels = await edge.ask('conversations.list', asUser('ada'), {});
-  const channelList = Array.isArray(channels['channels']) ? (channels['channels'] as Json[]) : [];
-  const dev = String(channelList.find((channel) => channel['name'] === 'dev')?.['id']);
+  const channelList = Array.isArray(channels.channels) ? (channels.channels as Json[]) : [];
+  const dev = String(channelList.find((channel) => channel.name === 'dev')?.id);
 
   const ids = {
     app: APP,
@@ -191,18 +191,18 @@ export async function createSlackPeer(
 
   async function ask(method: string, token: string, body: Json): Promise<Json> {
     const answer = await edge.ask(method, token, body);
-    if (answer['ok'] !== true) throw new Error(`${method}: ${String(answer['error'])}`);
+    if (answer.ok !== true) throw new Error(`${method}: ${String(answer.error)}`);
     return answer;
   }
 
   const stored = (channel: string, message: Json): SlackMessage => ({
-    ts: String(message['ts']),
+    ts: String(message.ts),
     channel,
-    user: String(message['user']),
-    text: String(message['text'] ?? ''),
-    thread: String(message['thread_ts'] ?? message['ts']),
-    blocks: Array.isArray(message['blocks']) ? message['blocks'] : [],
-    reactions: Array.isArray(message['reactions']) ? (message['reactions'] as SlackMessage['reactions']) : [],
+    user: String(message.user),
+    text: String(message.text ?? ''),
+    thread: String(message.thread_ts ?? message.ts),
+    blocks: Array.isArray(message.blocks) ? message.blocks : [],
+    reactions: Array.isArray(message.reactions) ? (message.reactions as SlackMessage['reactions']) : [],
   });
   /** A person's token sees what people see; direct messages only theirs. */
   const viewer = (channel: string): string => directs.get(channel) ?? asUser('ada');
@@ -257,12 +257,12 @@ export async function createSlackPeer(
   const listeners = new Set<Promise<void>>();
   /** The app hears of its own messages too, as in a workspace. */
   async function echo(call: ApiCall, answer: Json): Promise<void> {
-    const channel = String(answer['channel'] ?? call.body['channel']);
-    const raw = answer['message'] as Json | undefined;
+    const channel = String(answer.channel ?? call.body.channel);
+    const raw = answer.message as Json | undefined;
     const own = { bot_id: BOT_ID, app_id: APP, team: TEAM, channel, channel_type: kindOf(channel) };
     if (call.method === 'chat.postMessage' && raw) {
       events.emit('message', stored(channel, raw));
-      event('message', { ...raw, ...own, type: 'message', event_ts: raw['ts'] }, 1);
+      event('message', { ...raw, ...own, type: 'message', event_ts: raw.ts }, 1);
     } else if (call.method === 'chat.update' && raw) {
       events.emit('update', stored(channel, raw));
       const changed = {
@@ -278,17 +278,17 @@ export async function createSlackPeer(
           ...changed,
           message: { ...raw, ...own },
           previous_message: raw,
-          ts: raw['ts'],
-          event_ts: raw['ts'],
+          ts: raw.ts,
+          event_ts: raw.ts,
         },
         1,
       );
     } else if (call.method === 'reactions.add') {
-      events.emit('reaction', String(call.body['name']), String(call.body['timestamp']));
+      events.emit('reaction', String(call.body.name), String(call.body.timestamp));
     }
   }
   edge.changes.on('call', (call, answer) => {
-    if (answer['ok'] !== true) return;
+    if (answer.ok !== true) return;
     const work = echo(call, answer).finally(() => listeners.delete(work));
     listeners.add(work);
   });
@@ -313,7 +313,7 @@ export async function createSlackPeer(
       const wire = typed(text, BOT);
       const body = { channel, text: wire, ...(root === undefined ? {} : { thread_ts: root }) };
       const sent = await ask('chat.postMessage', by.token, body);
-      const ts = String(sent['ts']);
+      const ts = String(sent.ts);
       const said = {
         client_msg_id: randomUUID(),
         text: wire,
@@ -399,7 +399,7 @@ export async function createSlackPeer(
     async direct(user) {
       const by = person(user);
       const answer = await ask('conversations.open', by.token, { users: BOT });
-      const id = String((answer['channel'] as Json)['id']);
+      const id = String((answer.channel as Json).id);
       directs.set(id, by.token);
       return id;
     },

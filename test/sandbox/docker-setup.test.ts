@@ -1,12 +1,12 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, it } from 'vitest';
+import { ensureDocker } from '#infra/docker/ensure-docker.ts';
 import { createDockerDriver } from '#sandbox/drivers/docker.ts';
 import { ensureImage } from '#sandbox/image/image.ts';
 import { specFor, uniqueKey } from '#test/contracts/sandbox.ts';
 import { dockerClient, dockerHost } from '#test/support/docker.ts';
 import { silentLog } from '#test/support/silent-log.ts';
-import { ensureDocker } from '#infra/docker/ensure-docker.ts';
 
 it('leaves a daemon that answers alone', async () => {
   const said: string[] = [];

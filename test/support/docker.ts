@@ -1,6 +1,6 @@
 import type Docker from 'dockerode';
-import { createDockerDriver } from '#sandbox/drivers/docker.ts';
 import { createDockerClient } from '#sandbox/docker-client.ts';
+import { createDockerDriver } from '#sandbox/drivers/docker.ts';
 import type { SandboxDriver } from '#sandbox/sandbox.ts';
 import { silentLog } from './silent-log.ts';
 

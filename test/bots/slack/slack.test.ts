@@ -91,7 +91,7 @@ describe.each(['http', 'socket'] as const)('Slack over %s', (way) => {
     // After a crash in between, the root is found and its thread with it.
     expect(await it.surface.find(command.conversation, 'k1')).toEqual(root);
     await it.surface.post(root.conversation, textCard('Done', 'success'), 'k2');
-    const ts = String(root.at['ts']);
+    const ts = String(root.at.ts);
     expect(await it.peer.thread(ts)).toHaveLength(2);
     await it.peer.say({ user: 'ada', text: 'and tests', thread: ts });
     await it.peer.idle();

@@ -21,12 +21,12 @@ export function settingsFor(
     ...overrides,
   };
   return {
-    SLACK_BOT_TOKEN: env.SLACK_BOT_TOKEN.schema.parse(values['SLACK_BOT_TOKEN']),
-    SLACK_APP_TOKEN: env.SLACK_APP_TOKEN.schema.parse(values['SLACK_APP_TOKEN']),
-    SLACK_SIGNING_SECRET: env.SLACK_SIGNING_SECRET.schema.parse(values['SLACK_SIGNING_SECRET']),
-    SLACK_OPERATORS: env.SLACK_OPERATORS.schema.parse(values['SLACK_OPERATORS']),
-    SLACK_API_URL: env.SLACK_API_URL.schema.parse(values['SLACK_API_URL']),
-    SLACK_UPDATE_MS: env.SLACK_UPDATE_MS.schema.parse(values['SLACK_UPDATE_MS']),
+    SLACK_BOT_TOKEN: env.SLACK_BOT_TOKEN.schema.parse(values.SLACK_BOT_TOKEN),
+    SLACK_APP_TOKEN: env.SLACK_APP_TOKEN.schema.parse(values.SLACK_APP_TOKEN),
+    SLACK_SIGNING_SECRET: env.SLACK_SIGNING_SECRET.schema.parse(values.SLACK_SIGNING_SECRET),
+    SLACK_OPERATORS: env.SLACK_OPERATORS.schema.parse(values.SLACK_OPERATORS),
+    SLACK_API_URL: env.SLACK_API_URL.schema.parse(values.SLACK_API_URL),
+    SLACK_UPDATE_MS: env.SLACK_UPDATE_MS.schema.parse(values.SLACK_UPDATE_MS),
   };
 }
 

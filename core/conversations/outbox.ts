@@ -102,7 +102,7 @@ export function createOutbox(deps: {
     }
   }
 
-  async function failed(row: OutboxRow, error: unknown, surface: SurfaceName): Promise<number> {
+  async function failed(row: OutboxRow, error: unknown, surface: SurfaceName): Promise<void> {
     const refused = error instanceof SurfaceError && ['forbidden', 'invalid', 'gone'].includes(error.code);
     const dead = refused || row.attempts + 1 >= MAX_ATTEMPTS;
     const wait =
@@ -125,7 +125,6 @@ export function createOutbox(deps: {
       .where('id', '=', row.id)
       .execute();
     deps.onSent?.(surface, false);
-    return dead ? 0 : wait;
   }
 
   /** True when it waited in vain: the pace allows the edit now. False when something urgent came up. */
@@ -139,8 +138,17 @@ export function createOutbox(deps: {
     return true;
   }
 
-  const later = (conversationId: string, afterMs: number) =>
-    jobs.send('outbox', { conversationId }, { afterMs });
+  /** Milliseconds until something that waits may be sent; undefined when nothing waits. */
+  async function nextDueMs(conversationId: string): Promise<number | undefined> {
+    const { ms } = await db
+      .selectFrom('outbox')
+      .select(sql<number | null>`extract(epoch from min(next_at) - now()) * 1000`.as('ms'))
+      .where('conversation_id', '=', conversationId)
+      .where('state', 'in', ['pending', 'sending'])
+      .whereRef('version', '>', 'sent_version')
+      .executeTakeFirstOrThrow();
+    return ms === null ? undefined : Math.max(0, Math.ceil(Number(ms)));
+  }
 
   /** Takes or renews the right to send in a conversation; the time it is another's for, when it is. */
   async function lease(
@@ -160,7 +168,13 @@ export function createOutbox(deps: {
       )
       .returningAll()
       .executeTakeFirst();
-    return taken ?? { busyMs: LEASE_MS };
+    if (taken) return taken;
+    const { ms } = await db
+      .selectFrom('conversation')
+      .select(sql<number>`coalesce(extract(epoch from sender_until - now()), 0) * 1000`.as('ms'))
+      .where('id', '=', conversationId)
+      .executeTakeFirstOrThrow();
+    return { busyMs: Math.max(0, Math.ceil(Number(ms))) };
   }
 
   const release = (conversationId: string, sender: string) =>
@@ -173,19 +187,30 @@ export function createOutbox(deps: {
 
   async function deliver(conversationId: string, signal: AbortSignal): Promise<void> {
     const sender = randomUUID();
+    const busyMs = await deliverDue(conversationId, sender, signal);
+    // By whoever delivered last: a job that was queued meanwhile stands for one asked for now, but runs at once, finds
+    // nothing due yet, and would be the end of it.
+    const next = busyMs ?? (await nextDueMs(conversationId));
+    if (next !== undefined) await jobs.send('outbox', { conversationId }, { afterMs: next });
+  }
+
+  /** Milliseconds for which another has the right to send here; undefined when everything due was sent. */
+  async function deliverDue(
+    conversationId: string,
+    sender: string,
+    signal: AbortSignal,
+  ): Promise<number | undefined> {
     // A row committed while we held the lease may have found us busy: look once more after letting go.
     while (await due(conversationId).executeTakeFirst()) {
       const got = await lease(conversationId, sender);
-      if ('busyMs' in got) {
-        await later(conversationId, got.busyMs);
-        return;
-      }
+      if ('busyMs' in got) return got.busyMs;
       try {
         while (await deliverOne(conversationId, sender, signal)) signal.throwIfAborted();
       } finally {
         await release(conversationId, sender);
       }
     }
+    return undefined;
   }
 
   /** False when nothing is due. */
@@ -225,8 +250,7 @@ export function createOutbox(deps: {
       log.debug({ key: claimed.key, version: claimed.version }, 'sent');
       deps.onSent?.(conversation.surface, true);
     } catch (error) {
-      const wait = await failed(claimed, error, conversation.surface);
-      if (wait > 0) await later(conversationId, wait);
+      await failed(claimed, error, conversation.surface);
     }
     return true;
   }

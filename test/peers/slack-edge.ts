@@ -22,6 +22,8 @@ export interface SlackFault {
   status?: number;
   /** Seconds; answers 429. */
   retryAfter?: number;
+  /** The call has its effect; only its answer is lost. */
+  after?: boolean;
 }
 
 export interface PeerUser {
@@ -70,22 +72,20 @@ export async function createSlackEdge(deps: {
         ? { ok: true, url: `ws://127.0.0.1:${port}/link/?ticket=local` }
         : refused('not_allowed_token_type'),
     'usergroups.users.list': (body) => {
-      const users = deps.groups.get(String(body['usergroup']));
+      const users = deps.groups.get(String(body.usergroup));
       return users ? { ok: true, users: [...users] } : refused('no_such_subteam');
     },
     'users.info': async (body, token) => {
       const answer = await ask('users.info', token, body);
-      const user = deps.users.find(({ id }) => id === body['user']);
-      return user && isJson(answer['user'])
-        ? { ...answer, user: { ...answer['user'], ...user.flags } }
-        : answer;
+      const user = deps.users.find(({ id }) => id === body.user);
+      return user && isJson(answer.user) ? { ...answer, user: { ...answer.user, ...user.flags } } : answer;
     },
     'conversations.replies': async (body, token) => {
       const answer = await ask('conversations.replies', token, body);
       const all = messagesIn(answer);
-      if (answer['ok'] === true && all.length === 0) return refused('thread_not_found');
-      const from = Number(body['cursor'] ?? 0);
-      const size = Number(body['limit'] ?? 1000);
+      if (answer.ok === true && all.length === 0) return refused('thread_not_found');
+      const from = Number(body.cursor ?? 0);
+      const size = Number(body.limit ?? 1000);
       const page = all.slice(from, from + size).map((message) => withoutMetadata(message, body));
       const next = from + size < all.length ? String(from + size) : '';
       return { ...answer, messages: page, has_more: next !== '', response_metadata: { next_cursor: next } };
@@ -118,15 +118,16 @@ export async function createSlackEdge(deps: {
     if (fault) {
       fault.times -= 1;
       call.outcome = fault.error ?? String(fault.status ?? 429);
+      if (fault.after) changes.emit('call', call, await answerTo(method, token, body));
       if (fault.error) return context.json(refused(fault.error));
       if (fault.retryAfter !== undefined)
         return context.json(refused('ratelimited'), 429, { 'retry-after': String(fault.retryAfter) });
       return new Response('upstream failed', { status: fault.status ?? 500 });
     }
     const answer = await answerTo(method, token, body);
-    if (answer['ok'] !== true) call.outcome = String(answer['error']);
+    if (answer.ok !== true) call.outcome = String(answer.error);
     changes.emit('call', call, answer);
-    if (answer['error'] === 'unknown_method') return context.json(answer, 404);
+    if (answer.error === 'unknown_method') return context.json(answer, 404);
     return context.json(answer);
   });
 
@@ -167,12 +168,12 @@ const isJson = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 export const messagesIn = (answer: Json): Json[] => {
-  const messages = answer['messages'];
+  const messages = answer.messages;
   return Array.isArray(messages) ? messages.filter(isJson) : [];
 };
 
 function withoutMetadata(message: Json, query: Json): Json {
-  if (query['include_all_metadata'] === true || query['include_all_metadata'] === 'true') return message;
+  if (query.include_all_metadata === true || query.include_all_metadata === 'true') return message;
   const { metadata: _, ...rest } = message;
   return rest;
 }
@@ -195,7 +196,7 @@ function messageProblem(body: Json): Json | undefined {
   }
   if (metadata !== undefined) {
     const sound =
-      isJson(metadata) && typeof metadata['event_type'] === 'string' && isJson(metadata['event_payload']);
+      isJson(metadata) && typeof metadata.event_type === 'string' && isJson(metadata.event_payload);
     if (!sound) return refused('invalid_metadata_format');
   }
   return undefined;

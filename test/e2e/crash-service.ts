@@ -1,0 +1,158 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Service, startService } from '../support/service.ts';
+import { createNamer } from './crash-points.ts';
+
+/** A service that dies at chosen points and is started again on the same data, as a process supervisor does it. */
+export interface CrashingService extends AsyncDisposable {
+  /** Kills at each of these points when it is next reached, once; replaces what was armed before. */
+  arm(points: readonly string[]): void;
+  /** Armed and not reached yet. */
+  armed(): string[];
+  /** Where it was killed so far, in order. */
+  readonly killedAt: string[];
+  /** Every point it passed, of all its processes; `mark` empties it. */
+  passed(): string[];
+  mark(): void;
+  /** Nothing is left to do or to send; it is up. Throws when the service ended by itself. */
+  idle(ms?: number): Promise<void>;
+  /** Where it was killed and what it said last, for whoever has to find out why something did not happen. */
+  story(): string;
+  /** The process of now; undefined between two. */
+  current(): Service | undefined;
+  /** Ends it in order and stays down. */
+  stop(): Promise<void>;
+}
+
+const HOOK = new URL('crash-hook.ts', import.meta.url);
+const POLL_MS = 100;
+
+/**
+ * `directory` is where the points are written. `onUp` is told the address of every new process; `restart: false` leaves
+ * the service dead after its first kill, until `revive`.
+ */
+export async function startCrashingService(options: {
+  directory: string;
+  env: Record<string, string>;
+  onUp: (url: string) => void;
+  onDown?: () => void;
+  restart?: boolean;
+}): Promise<CrashingService & { revive(): Promise<void> }> {
+  const file = join(options.directory, 'points');
+  const hits = `${file}.hit`;
+  const killedAt: string[] = [];
+  let points: string[] = [];
+  let passed: string[] = [];
+  let name = createNamer();
+  let service: Service | undefined;
+  let stopping = false;
+  let broken: unknown;
+  let watching: Promise<void> = Promise.resolve();
+
+  const arm = (wanted: readonly string[]) => {
+    points = [...wanted];
+    writeFileSync(file, points.join('\n'));
+  };
+
+  /** What the process that died was killed at; false when it was not by us. */
+  function takeHits(): boolean {
+    if (!existsSync(hits)) return false;
+    const all = readFileSync(hits, 'utf8').split('\n').filter(Boolean);
+    const fresh = all.slice(killedAt.length);
+    killedAt.push(...fresh);
+    arm(points.filter((point) => !fresh.includes(point)));
+    return fresh.length > 0;
+  }
+
+  async function up(): Promise<void> {
+    for (;;) {
+      try {
+        const started = await startService(
+          { ...options.env, CRASH_POINTS: file },
+          {
+            preload: HOOK,
+            onRecord: (record) => {
+              const point = name(record);
+              if (point !== undefined) passed.push(point);
+            },
+          },
+        );
+        service = started;
+        options.onUp(started.url);
+        watching = watch(started);
+        return;
+      } catch (error) {
+        // It goes on with the work before it listens, and can be killed there.
+        if (!takeHits()) throw error;
+        if (options.restart === false) return;
+      }
+    }
+  }
+
+  async function watch(started: Service): Promise<void> {
+    await started.ended;
+    service = undefined;
+    if (stopping) return;
+    options.onDown?.();
+    if (!takeHits()) {
+      broken = new Error(`the service ended by itself: ${JSON.stringify(started.records.slice(-5))}`);
+      return;
+    }
+    if (options.restart !== false) await up().catch((error: unknown) => (broken = error));
+  }
+
+  async function pending(): Promise<number | undefined> {
+    if (!service) return undefined;
+    try {
+      const answer = await fetch(`${service.url}/metrics`, { signal: AbortSignal.timeout(5000) });
+      const text = await answer.text();
+      const value = (gauge: string) =>
+        Number(new RegExp(`^${gauge} (\\d+)`, 'm').exec(text)?.[1] ?? Number.NaN);
+      return value('comio_turns_open') + value('comio_outbox_pending');
+    } catch {
+      // It was killed meanwhile.
+      return undefined;
+    }
+  }
+
+  function story(): string {
+    const last = service?.records.slice(-25).map((record) => JSON.stringify(record)) ?? ['(it is down)'];
+    return `killed at ${killedAt.join(', ')}; now\n${last.join('\n')}`;
+  }
+
+  async function stop(): Promise<void> {
+    stopping = true;
+    await service?.terminate();
+    await watching;
+  }
+
+  arm([]);
+  await up();
+  return {
+    arm: (wanted) => {
+      name = createNamer();
+      arm(wanted);
+    },
+    armed: () => [...points],
+    killedAt,
+    passed: () => [...passed],
+    mark() {
+      passed = [];
+      name = createNamer();
+    },
+    async idle(ms = 90_000) {
+      for (const until = Date.now() + ms; Date.now() < until; ) {
+        if (broken) throw broken;
+        if ((await pending()) === 0) return;
+        await sleep(POLL_MS);
+      }
+      throw new Error(`the service does not come to rest: ${story()}`);
+    },
+    story,
+    current: () => service,
+    revive: up,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}

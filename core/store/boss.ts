@@ -1,16 +1,21 @@
 import type { PGlite } from '@electric-sql/pglite';
-import { type Db as BossDb, fromPglite, PgBoss } from 'pg-boss';
-import type { Database } from './database.ts';
+import { type Db as BossDb, fromKysely, fromPglite, PgBoss } from 'pg-boss';
+import type { Database, Trx } from './database.ts';
+import { createPreparer } from './prepared.ts';
 
 /** pg-boss tells a killed worker by silence; 10 s is the shortest it takes. */
 export const HEARTBEAT_SECONDS = 10;
 
-/** pg-boss on either database, not started. It owns schema `pgboss`, and its own connections on PostgreSQL. */
-export const createBoss = (database: Database): PgBoss =>
-  new PgBoss({
+/**
+ * pg-boss on either database, not started. It owns schema `pgboss`, and its own connections on PostgreSQL. `inside` has
+ * it work within a transaction of ours.
+ */
+export const createBoss = (database: Database): { boss: PgBoss; inside: (trx: Trx) => BossDb } => {
+  const prepared = database.kind === 'pglite' ? createPreparer() : (db: BossDb) => db;
+  const boss = new PgBoss({
     ...(database.kind === 'pglite'
       ? {
-          db: onPglite(database.pglite),
+          db: prepared(onPglite(database.pglite)),
           backend: 'pglite' as const,
           superviseIntervalSeconds: 60,
           monitorIntervalSeconds: 60,
@@ -28,6 +33,8 @@ export const createBoss = (database: Database): PgBoss =>
     maintenanceIntervalSeconds: 3600,
     flowIntervalSeconds: 3600,
   });
+  return { boss, inside: (trx) => prepared(fromKysely(trx)) };
+};
 
 const SCRIPT = /^\s*BEGIN\s*;([\s\S]*?);?\s*COMMIT\s*;?\s*$/i;
 

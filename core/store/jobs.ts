@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { fromKysely, type JobWithMetadata, type PgBoss } from 'pg-boss';
+import type { Db as BossDb, JobWithMetadata, PgBoss } from 'pg-boss';
 import type { Logger } from '#observability/log.ts';
 import { createBoss, HEARTBEAT_SECONDS } from './boss.ts';
 import type { Database, Trx } from './database.ts';
@@ -77,12 +77,16 @@ export const openJobs = async <Queues extends QueueDefinitions<Queues>>(
   database: Database,
   { log, queues, stopTimeoutMs = STOP_TIMEOUT_MS }: JobsOptions<Queues>,
 ): Promise<Jobs<Queues>> => {
-  const boss = createBoss(database);
+  const { boss, inside } = createBoss(database);
   boss.on('error', (error) => log.error({ error: error.message }, 'job engine'));
   boss.on('warning', ({ message, data }) => log.warn({ data }, message));
   await boss.start();
-  for (const [name, { retryLimit }] of Object.entries<QueueDefinition<object>>(queues))
-    await createQueue(boss, name, retryLimit);
+  const existing = new Set((await boss.getQueues()).map(({ name }) => name));
+  for (const [name, { retryLimit }] of Object.entries<QueueDefinition<object>>(queues)) {
+    if (!existing.has(name)) await createQueue(boss, name, retryLimit);
+    // Reads it into pg-boss's cache: on PGlite, reading it in the midst of a caller's transaction would wait forever.
+    await boss.getBlockedKeys(name);
+  }
   if (database.ownsAlone) await takeOver(boss, Object.keys(queues), log);
 
   const stopping = new AbortController();
@@ -153,7 +157,8 @@ export const openJobs = async <Queues extends QueueDefinitions<Queues>>(
 
   return {
     async send(queue, payload, { trx, key = queues[queue].key(payload), afterMs = 0 } = {}) {
-      const enqueueIn = (within: Trx) => enqueue(boss, within, { queue, payload, key, afterMs });
+      const enqueueIn = (within: Trx) =>
+        enqueue(boss, within, inside(within), { queue, payload, key, afterMs });
       await (trx ? enqueueIn(trx) : database.db.transaction().execute(enqueueIn));
       if (afterMs > 0 && afterMs <= TIMER_MAX_MS) wakeAfter(queue, afterMs);
     },
@@ -207,8 +212,6 @@ const createQueue = async (boss: PgBoss, name: string, retryLimit: number): Prom
     retryLimit,
     deadLetter: deadLetters(name),
   });
-  // Reads it into pg-boss's cache: on PGlite, reading it in the midst of a caller's transaction would wait forever.
-  await boss.getBlockedKeys(name);
 };
 
 /** Whoever owns the database alone finds only dead processes' jobs active: there is no heartbeat to wait for. */
@@ -226,9 +229,9 @@ const takeOver = async (boss: PgBoss, queues: string[], log: Logger): Promise<vo
 const enqueue = async (
   boss: PgBoss,
   trx: Trx,
+  db: BossDb,
   { queue, payload, key, afterMs }: { queue: string; payload: object; key: string; afterMs: number },
 ): Promise<void> => {
-  const db = fromKysely(trx);
   // Two senders must not both find nothing queued.
   const { rows } = await sql<{ now: Date }>`
     select pg_advisory_xact_lock(hashtextextended(${`${queue}/${key}`}, 0)), clock_timestamp() as now`.execute(

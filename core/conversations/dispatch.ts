@@ -9,6 +9,7 @@ import { oneLine } from '../runs/tools/truncate.ts';
 import { createRun, openTurn, requestStop, startTurn, type Turn } from '../runs/turns.ts';
 import type { Sender } from '../store/queues.ts';
 import type { ConversationTable, MessageOutcome, MessageTable, Schema, TurnVerb } from '../store/schema.ts';
+import { toJson } from '../store/storable.ts';
 import { type Card, textCard } from './card.ts';
 import { type Command, parseCommand } from './command.ts';
 import { helpCard } from './help.ts';
@@ -353,7 +354,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
         actor: `${scene.inbound.conversation.surface}:${scene.inbound.author.id}`,
         action,
         subject,
-        detail: JSON.stringify({ ...detail, message: scene.message.id }),
+        detail: toJson({ ...detail, message: scene.message.id }),
       })
       .execute();
 

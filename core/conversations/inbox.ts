@@ -3,6 +3,7 @@ import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Logger } from '#observability/log.ts';
 import type { Sender } from '../store/queues.ts';
 import type { Schema } from '../store/schema.ts';
+import { toJson } from '../store/storable.ts';
 import type { Outbox } from './outbox.ts';
 import type { ConversationAddress, Inbound, Receive } from './surface.ts';
 
@@ -34,7 +35,7 @@ export function createInbox(deps: {
           id: inbound.id,
           conversation_id: conversationId,
           // A secret somebody pastes is theirs; one of ours must not be stored a second time.
-          inbound: deps.redact(JSON.stringify(inbound)),
+          inbound: deps.redact(toJson(inbound)),
           // As text: a Date would round the platform's microseconds, and two messages could change places.
           sent_at: sql<Date>`${inbound.sentAt}::timestamptz`,
         })
@@ -71,7 +72,7 @@ async function conversationFor(trx: Transaction<Schema>, address: ConversationAd
   const { surface, key } = address;
   await trx
     .insertInto('conversation')
-    .values({ id: randomUUID(), surface, key, address: JSON.stringify(address) })
+    .values({ id: randomUUID(), surface, key, address: toJson(address) })
     .onConflict((conflict) => conflict.columns(['surface', 'key']).doNothing())
     .execute();
   const row = await trx

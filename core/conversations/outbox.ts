@@ -3,6 +3,7 @@ import { type Kysely, type Selectable, sql, type Transaction } from 'kysely';
 import type { Logger } from '#observability/log.ts';
 import type { Sender } from '../store/queues.ts';
 import type { ConversationTable, OutboxContent, Schema } from '../store/schema.ts';
+import { toJson } from '../store/storable.ts';
 import type { Card } from './card.ts';
 import type { ConversationAddress, MessageRef, Reaction, Surface, SurfaceName } from './surface.ts';
 import { SurfaceError } from './surface.ts';
@@ -47,7 +48,7 @@ export function createOutbox(deps: {
     priority: number,
     replace: boolean,
   ): Promise<void> {
-    const json = deps.redact(JSON.stringify(content));
+    const json = deps.redact(toJson(content));
     const insert = trx
       .insertInto('outbox')
       .values({ key, conversation_id: conversationId, content: json, priority })
@@ -264,7 +265,7 @@ export function createOutbox(deps: {
           edited_at: new Date(),
           // The first message of a conversation without a thread made one.
           ...(ref && conversation.address.rootless
-            ? { key: ref.conversation.key, address: JSON.stringify(ref.conversation) }
+            ? { key: ref.conversation.key, address: toJson(ref.conversation) }
             : {}),
         })
         .where('id', '=', conversation.id)
@@ -274,7 +275,7 @@ export function createOutbox(deps: {
         .set({
           sent_version: row.version,
           state: sql`case when version = ${row.version} then 'sent' else 'pending' end`,
-          ref: ref && JSON.stringify(ref),
+          ref: ref && toJson(ref),
           attempts: 0,
           error: null,
           sent_at: new Date(),

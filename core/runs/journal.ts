@@ -3,6 +3,7 @@ import type { Logger } from '#observability/log.ts';
 import type { Outbox } from '../conversations/outbox.ts';
 import type { Inbound } from '../conversations/surface.ts';
 import type { Schema, StepKind, StepTable } from '../store/schema.ts';
+import { toJson } from '../store/storable.ts';
 import { oneLine } from './tools/truncate.ts';
 import { turnCard } from './turn-card.ts';
 import type { Run, Turn } from './turns.ts';
@@ -133,7 +134,7 @@ export async function openJournal(
         state: step.state,
         title: step.title,
         summary: step.summary ?? null,
-        input: JSON.stringify(step.input ?? null),
+        input: toJson(step.input),
         ended_at: step.state === 'done' ? new Date() : null,
       })
       .returningAll()
@@ -161,7 +162,7 @@ export async function openJournal(
       await write((trx) =>
         trx
           .updateTable('step')
-          .set({ intent: JSON.stringify(intent) })
+          .set({ intent: toJson(intent) })
           .where('turn_id', '=', turnId)
           .where('seq', '=', step.seq)
           .execute(),
@@ -188,7 +189,7 @@ export async function openJournal(
           .set({
             state: result.state,
             summary: result.summary,
-            output: result.output === undefined ? null : JSON.stringify(result.output),
+            output: result.output === undefined ? null : toJson(result.output),
             ended_at: new Date(),
           })
           .where('turn_id', '=', turnId)

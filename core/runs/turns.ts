@@ -3,6 +3,7 @@ import { type Kysely, type Selectable, sql, type Transaction } from 'kysely';
 import type { Person } from '../conversations/surface.ts';
 import type { Sender } from '../store/queues.ts';
 import type { RunTable, Schema, TurnTable, TurnVerb } from '../store/schema.ts';
+import { toJson } from '../store/storable.ts';
 
 export type Turn = Selectable<TurnTable>;
 export type Run = Selectable<RunTable>;
@@ -45,7 +46,7 @@ export async function startTurn(
       message_id: request.messageId,
       verb: request.verb,
       request: request.text,
-      requested_by: JSON.stringify(request.person),
+      requested_by: toJson(request.person),
       state: 'queued',
     })
     .returningAll()

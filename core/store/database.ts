@@ -1,11 +1,12 @@
 import { resolve } from 'node:path';
 import type { PGlite } from '@electric-sql/pglite';
-import { Kysely, PGliteDialect, PostgresDialect, type Transaction } from 'kysely';
+import { Kysely, type Transaction } from 'kysely';
 import type { Logger } from '#observability/log.ts';
 import { lockDirectory } from './directory-lock.ts';
 import { openPglite, vacuumEvery } from './pglite.ts';
 import { openPool } from './postgres.ts';
 import type { Schema } from './schema.ts';
+import { StorablePGliteDialect, StorablePostgresDialect } from './storable.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -56,7 +57,7 @@ const openEmbedded = async ({ dataDir, log }: OpenOptions): Promise<PgliteDataba
       log.warn({ error: String(error) }, 'vacuum of the embedded database'),
     ),
   );
-  const db = new Kysely<Schema>({ dialect: new PGliteDialect({ pglite }) });
+  const db = new Kysely<Schema>({ dialect: new StorablePGliteDialect({ pglite }) });
   const held = opening.move();
   return { kind: 'pglite', db, pglite, ownsAlone: true, [Symbol.asyncDispose]: () => held.disposeAsync() };
 };
@@ -65,7 +66,7 @@ const openServer = async (url: string, log: Logger): Promise<PostgresDatabase> =
   const pool = await openPool(url, (error) =>
     log.warn({ error: error.message }, 'an idle database connection was lost'),
   );
-  const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
+  const db = new Kysely<Schema>({ dialect: new StorablePostgresDialect({ pool }) });
   let closing: Promise<void> | undefined;
   const close = () => {
     closing ??= pool.end();

@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
-import { constants, existsSync, openSync, readFileSync } from 'node:fs';
-import { access } from 'node:fs/promises';
+import { existsSync, openSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createDockerClient } from '#sandbox/docker-client.ts';
+import { installDebianPackages, isExecutable } from '#sandbox/image/debian-packages.ts';
+import { withProcessLock } from '#sandbox/process-lock.ts';
 
 export interface EnsureDockerOptions {
   /** Told what happens, in lines a person reads. */
@@ -21,21 +23,33 @@ const START_MS = 90_000;
  */
 export async function ensureDocker(options: EnsureDockerOptions): Promise<void> {
   const { say, dockerHost, logFile = '/var/log/comio-dockerd.log' } = options;
-  if (await answers(dockerHost)) return;
+  const state = await ask(dockerHost);
+  if (state === 'answers') return;
   if (dockerHost !== undefined) {
     throw new Error(
       `No Docker daemon answers at ${dockerHost} (DOCKER_HOST). Start it, or unset DOCKER_HOST.`,
     );
   }
-  if (process.getuid?.() !== 0) {
+  if (state === 'forbidden') {
     throw new Error(
-      'No Docker daemon answers. Run as root: apt-get install docker.io (or start the installed one: systemctl start docker), and add yourself to the group "docker".',
+      'There is a Docker daemon, but this user may not use it. As root: usermod -aG docker NAME, then log in again.',
     );
   }
-  if (!(await isExecutable('/usr/sbin/dockerd', '/usr/bin/dockerd'))) await install(say);
-  // The package may have started it.
-  if (await answersWithin(2000)) return say('Docker is ready.');
-  await start(say, logFile);
+  const installed = (await isExecutable('/usr/sbin/dockerd')) || (await isExecutable('/usr/bin/dockerd'));
+  if (process.getuid?.() !== 0) {
+    throw new Error(
+      `Comio works in Docker containers, and no Docker daemon answers. As root: ${
+        installed ? 'systemctl start docker' : 'apt-get install docker.io'
+      }, then usermod -aG docker NAME, and log in again.`,
+    );
+  }
+  const onWait = () => say('Waiting for another process that starts Docker…');
+  await withProcessLock('docker daemon', { onWait }, async () => {
+    if (!installed) await install(say);
+    // The package may have started it, or whoever held the lock before.
+    if (!(await answersWithin(2000))) await start(say, logFile);
+    say('Docker is ready.');
+  });
 }
 
 async function install(say: (line: string) => void): Promise<void> {
@@ -44,84 +58,60 @@ async function install(say: (line: string) => void): Promise<void> {
       'Docker is not installed, and this is not Debian. Install Docker: https://docs.docker.com/engine/install/',
     );
   }
-  say('Installing Docker from Debian packages (docker.io)…');
+  say('Comio works in Docker containers, and there is no Docker here yet.');
   const started = performance.now();
-  const apt = [
-    'env',
-    'DEBIAN_FRONTEND=noninteractive',
-    'apt-get',
-    '-qq',
-    '-o',
-    'DPkg::Lock::Timeout=120',
-  ] as const;
-  // A source that fails may be another than Debian's; installing tells whether it matters.
-  const updated = await run([...apt, 'update']);
-  const installed = await run([...apt, 'install', '-y', '--no-install-recommends', 'docker.io', 'iptables']);
-  if (installed.code !== 0) {
-    throw new Error(
-      `Docker could not be installed by apt-get install docker.io:\n${updated.said}${installed.said}`,
-    );
-  }
+  // Where the kernel enforces AppArmor, dockerd starts no container without its parser.
+  const apparmor = (await isAppArmorOn()) ? ['apparmor'] : [];
+  await installDebianPackages(['docker.io', 'iptables', ...apparmor], { onProgress: say });
   say(`Docker is installed (${Math.round((performance.now() - started) / 1000)} s).`);
 }
 
+async function isAppArmorOn(): Promise<boolean> {
+  const file = '/sys/module/apparmor/parameters/enabled';
+  return existsSync(file) && (await readFile(file, 'utf8')).startsWith('Y');
+}
+
 async function start(say: (line: string) => void, logFile: string): Promise<void> {
-  say('Starting the Docker daemon…');
   if (existsSync('/run/systemd/system')) {
-    const { code, said } = await run(['systemctl', 'start', 'docker']);
-    if (code !== 0) throw new Error(`systemctl start docker failed:\n${said}`);
-    if (await answersWithin(START_MS)) return say('Docker is ready.');
-    throw new Error('The Docker daemon was started but does not answer. See: journalctl -u docker');
+    say('Starting the Docker daemon: systemctl start docker');
+    const starting = spawn('systemctl', ['start', 'docker'], { stdio: ['ignore', 'ignore', 'inherit'] });
+    const code = await new Promise((resolve, reject) => starting.on('error', reject).on('close', resolve));
+    if (code === 0 && (await answersWithin(START_MS))) return;
+    throw new Error('The Docker daemon does not answer. See: journalctl -u docker');
   }
+  say(`Starting the Docker daemon, which keeps running afterwards (its log: ${logFile})`);
   const log = openSync(logFile, 'a');
-  const daemon = spawn('dockerd', [], { detached: true, stdio: ['ignore', log, log] });
+  // It calls the administrator's programs, which are not in the PATH of every root.
+  const daemon = spawn('sh', ['-c', 'PATH="$PATH:/usr/sbin:/sbin" exec dockerd'], {
+    detached: true,
+    stdio: ['ignore', log, log],
+  });
   const ended = new Promise<string>((resolve) => {
     daemon.on('error', (error) => resolve(error.message));
     daemon.on('exit', (code) => resolve(`dockerd ended with ${code}`));
   });
   const outcome = await Promise.race([answersWithin(START_MS), ended]);
   daemon.unref();
-  if (outcome === true) return say('Docker is ready.');
+  if (outcome === true) return;
   const tail = readFileSync(logFile, 'utf8').slice(-2000);
   throw new Error(`The Docker daemon did not start (${outcome || 'no answer'}). End of ${logFile}:\n${tail}`);
 }
 
-async function answers(dockerHost: string | undefined): Promise<boolean> {
+async function ask(dockerHost: string | undefined): Promise<'answers' | 'forbidden' | 'silent'> {
   try {
     await createDockerClient(dockerHost).ping();
-    return true;
-  } catch {
-    // Whatever the reason, there is no daemon to work with.
-    return false;
+    return 'answers';
+  } catch (error) {
+    // Whatever other reason, there is no daemon to work with.
+    return error instanceof Error && 'code' in error && error.code === 'EACCES' ? 'forbidden' : 'silent';
   }
 }
 
 async function answersWithin(ms: number): Promise<boolean> {
   const until = performance.now() + ms;
   do {
-    if (await answers(undefined)) return true;
+    if ((await ask(undefined)) === 'answers') return true;
     await delay(200);
   } while (performance.now() < until);
   return false;
-}
-
-async function isExecutable(...paths: string[]): Promise<boolean> {
-  const found = await Promise.allSettled(paths.map((path) => access(path, constants.X_OK)));
-  return found.some((result) => result.status === 'fulfilled');
-}
-
-/** `said`: the end of what it printed. */
-function run(argv: readonly [string, ...string[]]): Promise<{ code: number | null; said: string }> {
-  const [program, ...rest] = argv;
-  const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
-  let said = '';
-  const keep = (text: string): void => {
-    said = (said + text).slice(-3000);
-  };
-  child.stdout.setEncoding('utf8').on('data', keep);
-  child.stderr.setEncoding('utf8').on('data', keep);
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, said }));
-  });
 }

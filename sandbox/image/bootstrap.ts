@@ -1,9 +1,7 @@
-import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
 import type Docker from 'dockerode';
-import { SandboxError } from '../sandbox.ts';
+import { installDebianPackages, isExecutable } from './debian-packages.ts';
 import { followProgress } from './follow-progress.ts';
-import { runHostCommand, startHostCommand } from './host-command.ts';
+import { startHostCommand } from './host-command.ts';
 import { DEBIAN_SUITE, type Recipe } from './recipe.ts';
 
 /** What nobody reads in a sandbox. */
@@ -18,7 +16,10 @@ export async function bootstrapBase(
   recipe: Recipe,
   options: { onProgress: (phase: string) => void; signal?: AbortSignal | undefined },
 ): Promise<void> {
-  await ensureMmdebstrap(options);
+  if (!(await isExecutable('/usr/bin/mmdebstrap'))) {
+    options.onProgress('No image registry is reached: the base image is made from Debian packages');
+    await installDebianPackages(['mmdebstrap'], options);
+  }
   options.onProgress('Building the base image from Debian packages');
   const mmdebstrap = startHostCommand(
     [
@@ -49,33 +50,4 @@ export async function bootstrapBase(
   // Named only now: an archive cut short is an image to Docker all the same.
   const [repo = '', tag = ''] = recipe.bootstrapTag.split(':');
   await docker.getImage(imported).tag({ repo, tag });
-}
-
-async function ensureMmdebstrap(options: {
-  onProgress: (phase: string) => void;
-  signal?: AbortSignal | undefined;
-}): Promise<void> {
-  if (await isExecutable('/usr/bin/mmdebstrap')) return;
-  const byHand = 'run as root: apt-get install mmdebstrap';
-  if (process.getuid?.() !== 0 || !(await isExecutable('/usr/bin/apt-get'))) {
-    throw new SandboxError(
-      'image_failed',
-      `No image registry is reachable, and mmdebstrap, which makes the image from Debian packages, is missing (${byHand})`,
-    );
-  }
-  options.onProgress('Installing mmdebstrap');
-  const { signal } = options;
-  await runHostCommand(['apt-get', 'update', '-qq'], { signal });
-  await runHostCommand(['apt-get', 'install', '-y', '-qq', '--no-install-recommends', 'mmdebstrap'], {
-    signal,
-  });
-}
-
-async function isExecutable(path: string): Promise<boolean> {
-  try {
-    await access(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

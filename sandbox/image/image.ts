@@ -97,7 +97,7 @@ async function exists(docker: Docker, name: string): Promise<boolean> {
 async function fetchNpmPackages(recipe: Recipe, directory: string, options: ImageOptions): Promise<void> {
   await Promise.all(
     recipe.npmPackages.map(async ({ spec, as }) => {
-      await runHostCommand(['npm', 'pack', spec, '--silent', '--pack-destination', '.'], {
+      await runHostCommand(['npm', 'pack', spec, '--loglevel=error', '--pack-destination', '.'], {
         cwd: await subdirectory(directory, as),
         signal: options.signal,
       });

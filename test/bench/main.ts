@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { ensureDocker } from '#infra/docker/ensure-docker.ts';
+import { prepareDocker } from '../support/prepare-docker.ts';
 import { suites } from './index.ts';
 import { type Result, table } from './measure.ts';
 
@@ -12,7 +12,7 @@ if (unknown.length > 0) {
   process.stderr.write(`No suite ${unknown.join(', ')}. There are: ${Object.keys(suites).join(', ')}\n`);
   process.exit(2);
 }
-await ensureDocker({ say: (text) => process.stderr.write(`${text}\n`) });
+await prepareDocker((line) => process.stderr.write(`${line}\n`), process.env.DOCKER_HOST);
 const results: Result[] = [];
 for (const name of names as (keyof typeof suites)[]) {
   for await (const result of suites[name]()) results.push(result);

@@ -1,13 +1,13 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ensureDocker } from '#infra/docker/ensure-docker.ts';
 import { createLogger } from '#observability/log.ts';
 import { drivers } from '#sandbox/drivers/index.ts';
 import { createGitTransport } from '#sandbox/git-transport.ts';
 import type { SandboxDriver } from '#sandbox/sandbox.ts';
 import { createGitHubPeer, type GitHubPeer } from '../peers/github.ts';
 import { createSlackPeer, type SlackMessage, type SlackPeer } from '../peers/slack.ts';
+import { prepareDocker } from '../support/prepare-docker.ts';
 import { type Service, startService } from '../support/service.ts';
 import { textOfBlocks } from '../support/slack-text.ts';
 import { demoScript } from './script.ts';
@@ -38,7 +38,7 @@ export async function createWorld(
   environment: Record<string, string | undefined>,
 ): Promise<World> {
   await using building = new AsyncDisposableStack();
-  await ensureDocker({ say: terminal.say });
+  await prepareDocker(terminal.say, environment.DOCKER_HOST);
   const dataDir = await mkdtemp(join(tmpdir(), 'comio-demo-'));
   building.defer(() => rm(dataDir, { recursive: true, force: true }));
 

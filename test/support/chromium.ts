@@ -1,15 +1,12 @@
-import { execFile } from 'node:child_process';
 import { access, constants, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { promisify } from 'node:util';
 import { type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-
-const run = promisify(execFile);
+import { installDebianPackages } from '#sandbox/image/debian-packages.ts';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'];
 /** Debian's Chromium comes without a font of its own. */
-const PACKAGES = ['chromium', 'fonts-liberation', 'fonts-dejavu-core'];
+const PACKAGES = ['chromium', 'fonts-liberation', 'fonts-dejavu-core'] as const;
 
 async function findChromium(): Promise<string | undefined> {
   for (const folder of (process.env.PATH ?? '').split(delimiter)) {
@@ -29,21 +26,10 @@ async function findChromium(): Promise<string | undefined> {
 export async function ensureChromium(deps: { say: (line: string) => void }): Promise<string> {
   const found = await findChromium();
   if (found !== undefined) return found;
-  const command = `apt-get install -y --no-install-recommends ${PACKAGES.join(' ')}`;
-  if (process.getuid?.() !== 0) {
-    throw new Error(`The browser tests need Chromium. As root: ${command}`);
-  }
-  deps.say(`No Chromium here; installing Debian's packages (about a minute): ${command}`);
-  const apt = (args: string[]) =>
-    run('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...args], {
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-      maxBuffer: 64 * 1024 * 1024,
-    });
-  await apt(['update', '-q']);
-  await apt(['install', '-y', '-q', '--no-install-recommends', ...PACKAGES]);
+  deps.say('The tests of the status page need a browser, and there is no Chromium here yet.');
+  await installDebianPackages(PACKAGES, { onProgress: deps.say });
   const installed = await findChromium();
-  if (installed === undefined) throw new Error(`${command} ended well, but there is no Chromium in the PATH`);
-  deps.say(`Installed ${installed}`);
+  if (installed === undefined) throw new Error(`${PACKAGES[0]} is installed, but not in the PATH`);
   return installed;
 }
 

@@ -1,5 +1,8 @@
 import type { TestProject } from 'vitest/node';
-import { ensureDocker } from '#infra/docker/ensure-docker.ts';
+import { createDockerClient } from '#sandbox/docker-client.ts';
+import { ensureChromium } from './chromium.ts';
+import { ensurePostgresImage } from './postgres-image.ts';
+import { prepareDocker } from './prepare-docker.ts';
 import { removeContainers } from './run.ts';
 
 declare module 'vitest' {
@@ -9,9 +12,18 @@ declare module 'vitest' {
   }
 }
 
-/** Nothing else is started here: the files that need an image or a server make it, once for all of them. */
+const say = (line: string): void => console.error(line);
+
+/**
+ * What takes a fresh machine minutes is installed and built here, once, before any test's time runs. Nothing is
+ * started but Docker: the files that need a server start it.
+ */
 export default async ({ provide }: TestProject): Promise<() => Promise<void>> => {
-  await ensureDocker({ say: (line) => console.error(line), dockerHost: process.env.DOCKER_HOST });
+  const { DOCKER_HOST, POSTGRES_TEST_URL } = process.env;
+  await prepareDocker(say, DOCKER_HOST);
+  if (!POSTGRES_TEST_URL) await ensurePostgresImage(createDockerClient(DOCKER_HOST));
+  // The one file that needs it fails without; the others run wherever Docker does.
+  await ensureChromium({ say }).catch((error: unknown) => say(String(error)));
   const run = String(process.pid);
   provide('testRun', run);
   return () => removeContainers(run);

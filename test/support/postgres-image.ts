@@ -5,6 +5,8 @@ import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import type Docker from 'dockerode';
 import tar from 'tar-stream';
+import { installDebianPackages, isExecutable } from '#sandbox/image/debian-packages.ts';
+import { withProcessLock } from '#sandbox/process-lock.ts';
 
 const run = promisify(execFile);
 
@@ -23,14 +25,25 @@ export const POSTGRES_IMAGE = `${repo}:${tag}`;
 /**
  * Builds the image of a PostgreSQL with pgvector unless it is there. On Debian it is put together from packages of
  * the mirror this machine uses, so no image registry is needed; elsewhere a Dockerfile says the same.
- * Takes about 30 s; callers hold a lock.
  */
 export const ensurePostgresImage = async (docker: Docker): Promise<void> => {
+  if (await isThere(docker)) return;
+  const onWait = () => console.error(`Waiting for another process that builds ${POSTGRES_IMAGE}`);
+  await withProcessLock(POSTGRES_IMAGE, { onWait }, async () => {
+    if (await isThere(docker)) return;
+    console.error(`The tests of the store need a PostgreSQL: its image is built once, in a minute or so.`);
+    const started = performance.now();
+    const mirror = await debianMirror();
+    await (mirror ? bootstrap(docker, mirror) : build(docker));
+    console.error(
+      `The image of PostgreSQL is ready (${Math.round((performance.now() - started) / 1000)} s).`,
+    );
+  });
+};
+
+const isThere = async (docker: Docker): Promise<boolean> => {
   const present = await docker.listImages({ filters: { reference: [POSTGRES_IMAGE] } });
-  if (present.length > 0) return;
-  const mirror = await debianMirror();
-  console.error(`Building ${POSTGRES_IMAGE}, once: about half a minute …`);
-  await (mirror ? bootstrap(docker, mirror) : build(docker));
+  return present.length > 0;
 };
 
 /** The Debian archive in apt's configuration; undefined on a system that is not Debian. */
@@ -49,10 +62,8 @@ const debianMirror = async (): Promise<string | undefined> => {
 };
 
 const bootstrap = async (docker: Docker, mirror: string): Promise<void> => {
-  await run('mmdebstrap', ['--version']).catch(async () => {
-    await run('apt-get', ['update']);
-    await run('apt-get', ['install', '-y', '--no-install-recommends', 'mmdebstrap']);
-  });
+  if (!(await isExecutable('/usr/bin/mmdebstrap')))
+    await installDebianPackages(['mmdebstrap'], { onProgress: (line) => console.error(line) });
   const child = spawn(
     'mmdebstrap',
     ['--quiet', '--variant=minbase', `--include=${PACKAGES.join(',')}`, SUITE, '-', mirror],

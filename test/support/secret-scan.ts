@@ -27,8 +27,15 @@ const look = (where) => {
   looked += 1;
   for (const value of values) if (bytes.includes(value)) leaks.push({ value: value.toString(), where });
 };
+const walked = new Set();
 const walk = (directory) => {
   let entries;
+  try {
+    // Most processes have a working directory that was looked through before.
+    const { dev, ino } = fs.statSync(directory);
+    if (walked.has(dev + ':' + ino)) return;
+    walked.add(dev + ':' + ino);
+  } catch { return; }
   try { entries = fs.readdirSync(directory, { withFileTypes: true }); } catch { return; }
   for (const entry of entries) {
     const path = directory === '/' ? '/' + entry.name : directory + '/' + entry.name;
@@ -37,11 +44,11 @@ const walk = (directory) => {
     else if (entry.isFile()) look(path);
   }
 };
+walk('/');
 for (const pid of fs.readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name))) {
   look('/proc/' + pid + '/environ');
   look('/proc/' + pid + '/cmdline');
   walk('/proc/' + pid + '/cwd');
 }
-walk('/');
 if (looked < 100) throw new Error('Only ' + looked + ' files could be read');
 console.log(JSON.stringify(leaks));`;

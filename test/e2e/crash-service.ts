@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Service, startService } from '../support/service.ts';
 import { createNamer } from './crash-points.ts';
 
-/** A service that dies at chosen points and is started again on the same data, as a process supervisor does it. */
+/** A service that dies at chosen points. */
 export interface CrashingService extends AsyncDisposable {
   /** Kills at each of these points when it is next reached, once; replaces what was armed before. */
   arm(points: readonly string[]): void;
@@ -21,6 +21,8 @@ export interface CrashingService extends AsyncDisposable {
   story(): string;
   /** The process of now; undefined between two. */
   current(): Service | undefined;
+  /** Starts it again, where it is not by itself. */
+  revive(): Promise<void>;
   /** Ends it in order and stays down. */
   stop(): Promise<void>;
 }
@@ -29,8 +31,8 @@ const HOOK = new URL('crash-hook.ts', import.meta.url);
 const POLL_MS = 100;
 
 /**
- * `directory` is where the points are written. `onUp` is told the address of every new process; `restart: false` leaves
- * the service dead after its first kill, until `revive`.
+ * Starts it on points written into `directory`. It is started again on the same data whenever it was killed, as a process
+ * supervisor does it; with `restart: false` it stays down until `revive`. `onUp` is told every new process's address.
  */
 export async function startCrashingService(options: {
   directory: string;
@@ -38,7 +40,7 @@ export async function startCrashingService(options: {
   onUp: (url: string) => void;
   onDown?: () => void;
   restart?: boolean;
-}): Promise<CrashingService & { revive(): Promise<void> }> {
+}): Promise<CrashingService> {
   const file = join(options.directory, 'points');
   const hits = `${file}.hit`;
   const killedAt: string[] = [];

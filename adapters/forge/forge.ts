@@ -17,6 +17,8 @@ export interface PullRequest {
   number: number;
   url: string;
   headBranch: string;
+  /** The head branch is another repository's: a branch of that name here is a different one. */
+  fromFork: boolean;
   baseBranch: string;
   headSha: string;
   state: 'open' | 'closed' | 'merged';

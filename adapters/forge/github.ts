@@ -11,8 +11,9 @@ interface ApiPullRequest {
   state: string;
   title: string;
   merged_at: string | null;
-  head: { ref: string; sha: string };
-  base: { ref: string };
+  /** A fork that is gone has no repository. */
+  head: { ref: string; sha: string; repo: { id: number } | null };
+  base: { ref: string; repo: { id: number } };
 }
 
 /** GitHub's limits, in characters. */
@@ -93,7 +94,7 @@ export function createGitHubForge(settings: GitHubAppSettings, log: Logger): For
     };
     const { data } = await client.rest.pulls.list(query);
     // An unknown form of `head` would be ignored by GitHub, and then every pull request answers.
-    return data.find((pull) => pull.head.ref === head);
+    return data.find((pull) => pull.head.ref === head && !isFromFork(pull));
   }
 
   return {
@@ -236,10 +237,13 @@ const toRepository = (data: {
   private: data.private,
 });
 
+const isFromFork = ({ head, base }: ApiPullRequest): boolean => head.repo?.id !== base.repo.id;
+
 const toPullRequest = (data: ApiPullRequest): PullRequest => ({
   number: data.number,
   url: data.html_url,
   headBranch: data.head.ref,
+  fromFork: isFromFork(data),
   baseBranch: data.base.ref,
   headSha: data.head.sha,
   state: data.merged_at ? 'merged' : data.state === 'open' ? 'open' : 'closed',

@@ -131,7 +131,15 @@ export function createMemoryForge(directory: string): MemoryForge {
         );
       const number = at.pulls.length + 1;
       const url = `${toRepository(at).htmlUrl}/pull/${number}`;
-      const pull = { number, url, headBranch: head, baseBranch: base, state: 'open' as const, title };
+      const pull = {
+        number,
+        url,
+        headBranch: head,
+        fromFork: false,
+        baseBranch: base,
+        state: 'open' as const,
+        title,
+      };
       at.pulls.push(pull);
       return pullRequest(at, pull);
     },

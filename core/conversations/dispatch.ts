@@ -6,7 +6,7 @@ import { createProject, importProject, nameFor, type Project } from '../projects
 import { showTurn } from '../runs/journal.ts';
 import type { Stops } from '../runs/stops.ts';
 import { oneLine } from '../runs/tools/truncate.ts';
-import { createRun, openTurn, requestStop, startTurn, type Turn } from '../runs/turns.ts';
+import { createRun, OPEN, openTurn, requestStop, startTurn, type Turn } from '../runs/turns.ts';
 import type { Sender } from '../store/queues.ts';
 import type { ConversationTable, MessageOutcome, MessageTable, Schema, TurnVerb } from '../store/schema.ts';
 import { toJson } from '../store/storable.ts';
@@ -196,7 +196,8 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
 
   async function stop(scene: Scene, runId: string | null): Promise<Verdict> {
     const by = scene.inbound.author.name;
-    const turns = runId === null ? [] : await requestStop(scene.trx, runId, by);
+    const meant = runId !== null && (await isOpenTurn(scene, runId));
+    const turns = meant ? await requestStop(scene.trx, runId, by) : [];
     if (runId === null || turns.length === 0) {
       // A second press, or a stop that came after the end, is not an error.
       return scene.inbound.action
@@ -213,6 +214,19 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       await audit(scene, 'turn.stop', turn.id, {});
     }
     return { outcome: 'answered', stop: turns.map((turn) => turn.id) };
+  }
+
+  /** The word means whatever is open, a card's button the turn of that card: pressed late, it stops no later one. */
+  async function isOpenTurn({ trx, inbound }: Scene, runId: string): Promise<boolean> {
+    const { action } = inbound;
+    if (!action) return true;
+    const open = trx
+      .selectFrom('turn')
+      .select('id')
+      .where('id', '=', action.value)
+      .where('run_id', '=', runId)
+      .where('state', 'in', [...OPEN]);
+    return (await open.executeTakeFirst()) !== undefined;
   }
 
   async function undo(scene: Scene, runId: string | null, args: string): Promise<Verdict> {

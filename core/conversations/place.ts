@@ -1,5 +1,11 @@
 import type { Kysely } from 'kysely';
-import { type Forge, ForgeError, type PullRequest, type Repository } from '#adapters/forge/forge.ts';
+import {
+  type Forge,
+  ForgeError,
+  type PullRequest,
+  type Repository,
+  type RepositoryRef,
+} from '#adapters/forge/forge.ts';
 import { projectOf } from '../projects/projects.ts';
 import type { Schema } from '../store/schema.ts';
 import { parseCommand } from './command.ts';
@@ -46,6 +52,12 @@ export async function locate(
     return { ...NOWHERE, problem: 'No GitHub App is configured, so no repository can be imported.' };
   const ref = named ? forge.parseRepository(named) : inbound.repository;
   if (!ref) return { ...NOWHERE, problem: `"${named}" is not a repository. Write \`import owner/name\`.` };
+  // The role was asked for in the repository this was written in; it says nothing about another one.
+  if (inbound.repository && !sameRepository(ref, inbound.repository)) {
+    const here = `${inbound.repository.owner}/${inbound.repository.name}`;
+    const problem = `Here I only work on ${here}. For ${ref.owner}/${ref.name}, ask in one of its own issues.`;
+    return { ...NOWHERE, problem };
+  }
   try {
     const repository = await forge.repository(ref);
     if (!repository) {
@@ -53,12 +65,29 @@ export async function locate(
       return { ...NOWHERE, problem };
     }
     const pullRequest = pull === undefined ? undefined : await forge.pullRequest(ref, pull);
+    const problem = pullRequest && notOurs(repository, pullRequest);
+    if (problem) return { ...NOWHERE, problem };
     return { runId: null, repository, pullRequest, rest: rest.join(' ') };
   } catch (error) {
     if (error instanceof ForgeError && error.code !== 'unavailable')
       return { ...NOWHERE, problem: error.message };
     throw error;
   }
+}
+
+const sameRepository = (a: RepositoryRef, b: RepositoryRef): boolean =>
+  a.owner.toLowerCase() === b.owner.toLowerCase() && a.name.toLowerCase() === b.name.toLowerCase();
+
+/**
+ * Why Comio does not push to a pull request's branch. Of one from a fork only the name is known here, chosen by
+ * whoever opened it: it may be that of our default branch.
+ */
+function notOurs(repository: Repository, pull: PullRequest): string | undefined {
+  if (pull.fromFork)
+    return `Pull request #${pull.number} comes from a fork. I only work on branches of ${repository.owner}/${repository.name} itself.`;
+  return pull.headBranch === repository.defaultBranch
+    ? `The branch of pull request #${pull.number} is ${pull.headBranch}, the default branch, to which I do not push. Ask in an issue instead.`
+    : undefined;
 }
 
 async function runOfPullRequest(

@@ -7,6 +7,7 @@ import type { Sandbox } from '#sandbox/sandbox.ts';
 import * as git from '#sandbox/workspace-git.ts';
 import type { Journal } from '../runs/journal.ts';
 import type { Fact, ToolContext } from '../runs/tools/tool.ts';
+import type { Run } from '../runs/turns.ts';
 import type { Schema } from '../store/schema.ts';
 import type { Project } from './projects.ts';
 
@@ -42,6 +43,8 @@ export async function publish(
   if (!sha) throw new ForgeError('invalid', 'There is no commit to publish yet.');
   const repository = await repositoryOf(forge, journal, project);
   const { run } = journal;
+  if (run.branch === repository.defaultBranch && !begins(project, run))
+    throw new ForgeError('forbidden', `${run.branch} is the default branch, to which Comio does not push.`);
   await deps.transport.push(sandbox, {
     url: repository.cloneUrl,
     credentials: await forge.credentials(repository),
@@ -86,6 +89,10 @@ export async function publish(
   run.pull_request_url = pull.url;
   return { ...fact, pullRequest: { number: pull.number, url: pull.url, created: opens } };
 }
+
+/** The run a project is born in: what it makes is the default branch's beginning. */
+const begins = (project: Project, run: Run): boolean =>
+  project.origin === 'created' && run.pull_request === null;
 
 async function repositoryOf(forge: Forge, journal: Journal, project: Project): Promise<Repository> {
   if (project.forge_owner !== null && project.forge_name !== null) {

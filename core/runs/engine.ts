@@ -10,7 +10,7 @@ import type { Project } from '../projects/projects.ts';
 import { publish } from '../projects/publish.ts';
 import type { Sender } from '../store/queues.ts';
 import type { Schema } from '../store/schema.ts';
-import { endTurn, finalCard } from './finish.ts';
+import { type Ending, endTurn, finalCard } from './finish.ts';
 import { type Journal, openJournal, StopRequested, Superseded } from './journal.ts';
 import { runLoop, type Signals } from './loop.ts';
 import type { Stops } from './stops.ts';
@@ -86,8 +86,8 @@ export function createEngine(deps: EngineDeps): Engine {
     if (turn.verb === 'undo') return simple(journal, await previewUndo(db, journal, sandbox));
     if (turn.verb === 'undo-confirm') {
       const push = (sha: string) => pushUndo(journal, sandbox, project, sha, signals.work);
-      const { card, target } = await confirmUndo({ db, push }, journal, sandbox);
-      return simple(journal, card, target);
+      const { card, target, refused } = await confirmUndo({ db, push }, journal, sandbox);
+      return simple(journal, card, { undoes: target, state: refused ? 'failed' : 'done' });
     }
     if (turn.checkpoint === null) {
       const checkpoint = await git.checkpoint(sandbox, `start/${turn.id}`);
@@ -183,9 +183,9 @@ export function createEngine(deps: EngineDeps): Engine {
     );
   }
 
-  async function simple(journal: Journal, card: Card, undoes?: string): Promise<void> {
+  async function simple(journal: Journal, card: Card, end: Partial<Ending> = {}): Promise<void> {
     // Text that came meanwhile is for the agent, which does not work here: it is told as not heard.
-    await endTurn(deps.outbox, journal, { state: 'done', card, undoes });
+    await endTurn(deps.outbox, journal, { state: 'done', card, ...end });
   }
 
   async function stopped(journal: Journal, by: string): Promise<void> {

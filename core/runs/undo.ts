@@ -59,9 +59,16 @@ export async function confirmUndo(
   deps: { db: Kysely<Schema>; push: (sha: string) => Promise<void> },
   journal: Journal,
   sandbox: Sandbox,
-): Promise<{ card: Card; target?: string }> {
+): Promise<{ card: Card; target?: string; refused?: boolean }> {
   const target = await undoable(deps.db, journal.run.id);
   if (!target?.checkpoint) return { card: nothing };
+  switch (await consentTo(target, deps.db, journal.turn)) {
+    case 'another':
+      return { card: notTheLast, refused: true };
+    case 'outdated':
+      return { card: await previewUndo(deps.db, journal, sandbox) };
+    case 'given':
+  }
   const { checkpoint } = target;
   const publishedBefore = journal.run.published_sha;
   const restored = await phase(
@@ -97,6 +104,39 @@ export async function confirmUndo(
   }
   const card = textCard(`Undone: ${oneLine(target.request, 80)}`, 'success', `${restored}.${published}`);
   return { card, target: target.id };
+}
+
+const notTheLast = textCard(
+  'Not the last turn any more',
+  'neutral',
+  'Nothing was changed. `undo` shows what can be undone now.',
+);
+
+/**
+ * Whether what is confirmed is what was shown. A button names its turn: pressed twice or late, it means no other one.
+ * The words mean what was shown last, unless something was done since.
+ */
+async function consentTo(
+  target: Turn,
+  db: Kysely<Schema>,
+  turn: Turn,
+): Promise<'given' | 'another' | 'outdated'> {
+  const { inbound } = await db
+    .selectFrom('message')
+    .select('inbound')
+    .where('id', '=', turn.message_id)
+    .executeTakeFirstOrThrow();
+  if (inbound.action) return inbound.action.value === target.id ? 'given' : 'another';
+  const shown = await db
+    .selectFrom('turn')
+    .select('seq')
+    .where('run_id', '=', turn.run_id)
+    .where('seq', '<', turn.seq)
+    .where('verb', 'in', ['undo', 'undo-confirm'])
+    .where('state', '=', 'done')
+    .orderBy('seq', 'desc')
+    .executeTakeFirst();
+  return shown !== undefined && shown.seq < target.seq ? 'outdated' : 'given';
 }
 
 const PUBLISHING = 'Publishing the undo';

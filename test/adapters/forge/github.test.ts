@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { type Forge, ForgeError } from '#adapters/forge/forge.ts';
 import { env, forges } from '#adapters/forge/index.ts';
 import { loadConfig } from '#core/config.ts';
@@ -146,6 +147,33 @@ describe('GitHub as a forge, its own ways', () => {
     expect(await peer.pullRequests({ owner: 'acme', repo: 'pulls' })).toHaveLength(2);
     await peer.merge({ owner: 'acme', repo: 'pulls', number: found.number });
     expect((await forge.pullRequest(pulls, found.number))?.state).toBe('merged');
+  });
+
+  it('tells a pull request from a fork, whose branch may be called like one of ours', async () => {
+    await peer.createRepository({ owner: 'acme', name: 'forked', files: { 'a.txt': 'a\n' } });
+    await peer.pushBranch({ owner: 'acme', repo: 'forked', branch: 'topic', files: { 'b.txt': 'b\n' } });
+    const asMallory = async (path: string, body: object): Promise<unknown> => {
+      const headers = {
+        authorization: `token ${peer.tokenOf('mallory')}`,
+        'content-type': 'application/json',
+      };
+      const answer = await fetch(`${peer.url}/repos/acme/forked/${path}`, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify(body),
+      });
+      expect(answer.ok, await answer.clone().text()).toBe(true);
+      return answer.json();
+    };
+    await asMallory('forks', {});
+    const opened = await asMallory('pulls', { head: 'mallory:topic', base: 'main', title: 'T', body: '' });
+    const forge = await forgeOf(peer);
+    const ref = { owner: 'acme', name: 'forked' };
+    const { number } = z.object({ number: z.number() }).parse(opened);
+    expect(await forge.pullRequest(ref, number)).toMatchObject({ headBranch: 'topic', fromFork: true });
+    await peer.pushBranch({ owner: 'acme', repo: 'forked', branch: 'own', files: { 'c.txt': 'c\n' } });
+    const own = await forge.openPullRequest(ref, { head: 'own', base: 'main', title: 'Own', body: '' });
+    expect(own).toMatchObject({ headBranch: 'own', fromFork: false });
   });
 
   it('lets nothing in a pull request’s text notify anybody', async () => {

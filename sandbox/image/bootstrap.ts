@@ -28,6 +28,8 @@ export async function bootstrapBase(
       '--format=tar',
       `--architectures=${recipe.architecture}`,
       '--aptopt=Acquire::Languages "none"',
+      // A half-written image is thrown away: nothing needs to be on the disk in between.
+      '--dpkgopt=force-unsafe-io',
       ...LEFT_OUT.map((path) => `--dpkgopt=path-exclude=${path}`),
       `--include=${recipe.packages.join(',')}`,
       DEBIAN_SUITE,
@@ -36,7 +38,8 @@ export async function bootstrapBase(
     {
       signal: options.signal,
       onStderrLine: (line) => {
-        const phase = /^I: (?:running |)([a-z].*?)\.*$/.exec(line)?.[1];
+        const phase =
+          /^I: (?:running |)((?:apt-get|downloading|extracting|installing|creating) .*?)\.*$/.exec(line)?.[1];
         if (phase !== undefined) options.onProgress(`Building the base image: ${phase}`);
       },
     },

@@ -27,11 +27,16 @@ export async function installDebianPackages(
     const script = 'DEBIAN_FRONTEND=noninteractive PATH="$PATH:/usr/sbin:/sbin" exec apt-get -qq "$@"';
     const apt = (...argv: string[]) =>
       runHostCommand(['sh', '-c', script, 'apt-get', '-o', 'DPkg::Lock::Timeout=120', ...argv], { signal });
+    const install = () => apt('install', '-y', '--no-install-recommends', ...packages);
+    // A fresh machine has no package lists, an old one has outdated ones; with good ones there is nothing to fetch.
+    const [installed] = await Promise.allSettled([install()]);
+    if (installed.status === 'fulfilled') return;
+    signal?.throwIfAborted();
     // One of several sources may fail without being needed here.
     const [updated] = await Promise.allSettled([apt('update')]);
     signal?.throwIfAborted();
     try {
-      await apt('install', '-y', '--no-install-recommends', ...packages);
+      await install();
     } catch (error) {
       signal?.throwIfAborted();
       const reasons = updated.status === 'fulfilled' ? [error] : [updated.reason, error];

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { createLogger } from '#observability/log.ts';
 import { drivers } from '#sandbox/drivers/index.ts';
 import { createGitTransport } from '#sandbox/git-transport.ts';
-import type { SandboxDriver } from '#sandbox/sandbox.ts';
 import { createGitHubPeer, type GitHubPeer } from '../peers/github.ts';
 import { createSlackPeer, type SlackMessage, type SlackPeer } from '../peers/slack.ts';
 import { prepareDocker } from '../support/prepare-docker.ts';
@@ -39,6 +38,7 @@ export async function createWorld(
 ): Promise<World> {
   await using building = new AsyncDisposableStack();
   await prepareDocker(terminal.say, environment.DOCKER_HOST);
+  terminal.say('Starting a Slack and a GitHub of this machine, and Comio between them…');
   const dataDir = await mkdtemp(join(tmpdir(), 'comio-demo-'));
   building.defer(() => rm(dataDir, { recursive: true, force: true }));
 
@@ -63,8 +63,11 @@ export async function createWorld(
       ...model,
     }),
   );
-  building.defer(() => removeSandboxes(driver, new Set(before)));
-  const before = (await driver.list()).map(({ id }) => id);
+  building.defer(async () => {
+    // Only what this demo made goes with it.
+    const made = service.records.filter(({ msg }) => msg === 'sandbox ready');
+    for (const { sandbox } of made) await (await driver.open(String(sandbox)))?.destroy();
+  });
   slack.deliverTo(`${service.url}/slack/events`);
   github.deliverTo(`${service.url}/github/webhooks`);
   showThreads(terminal, slack, github);
@@ -94,15 +97,6 @@ export async function createWorld(
     },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
-}
-
-/** Only what this demo made goes with it. */
-async function removeSandboxes(driver: SandboxDriver, keep: ReadonlySet<string>): Promise<void> {
-  for (const { id } of await driver.list()) {
-    if (keep.has(id)) continue;
-    const sandbox = await driver.open(id);
-    await sandbox?.destroy();
-  }
 }
 
 async function modelSettings(

@@ -66,7 +66,15 @@ const bootstrap = async (docker: Docker, mirror: string): Promise<void> => {
     await installDebianPackages(['mmdebstrap'], { onProgress: (line) => console.error(line) });
   const child = spawn(
     'mmdebstrap',
-    ['--quiet', '--variant=minbase', `--include=${PACKAGES.join(',')}`, SUITE, '-', mirror],
+    [
+      '--quiet',
+      '--variant=minbase',
+      '--dpkgopt=force-unsafe-io',
+      `--include=${PACKAGES.join(',')}`,
+      SUITE,
+      '-',
+      mirror,
+    ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   const exited = once(child, 'close');

@@ -40,6 +40,9 @@ export interface PeerGateway extends AsyncDisposable {
   dispatchMessage(message: GatewayMessageCreateDispatchData, times: number): void;
   /** Closes every connection; the bot may resume its session, unless `forget`. */
   drop(how?: { forget: boolean }): void;
+  /** Holds events back; `release` sends them in this order (default: the last first). */
+  hold(): void;
+  release(order?: <T>(all: T[]) => T[]): void;
   /** Open connections. */
   connections(): number;
 }
@@ -67,6 +70,12 @@ export function createPeerGateway(deps: {
     if (session.socket?.readyState === session.socket?.OPEN && session.socket) {
       send(session.socket, { op: GatewayOpcodes.Dispatch, ...event });
     }
+  }
+
+  let held: (() => void)[] | undefined;
+  function tell(session: Session, t: string, d: unknown): void {
+    if (held) held.push(() => emit(session, t, d));
+    else emit(session, t, d);
   }
 
   function identify(socket: WebSocket, token: string, intents: number): Session | undefined {
@@ -134,7 +143,7 @@ export function createPeerGateway(deps: {
     dispatch(event, data, needs, times) {
       for (const session of sessions.values()) {
         if (needs !== 0 && (session.intents & needs) === 0) continue;
-        for (let time = 0; time < times; time++) emit(session, event, data);
+        for (let time = 0; time < times; time++) tell(session, event, data);
       }
     },
     dispatchMessage(message, times) {
@@ -143,12 +152,20 @@ export function createPeerGateway(deps: {
         if ((session.intents & needs) === 0) continue;
         const seen =
           session.intents & GatewayIntentBits.MessageContent ? message : withheld(message, deps.bot);
-        for (let time = 0; time < times; time++) emit(session, 'MESSAGE_CREATE', seen);
+        for (let time = 0; time < times; time++) tell(session, 'MESSAGE_CREATE', seen);
       }
     },
     drop(how) {
       if (how?.forget) sessions.clear();
       for (const socket of sockets.clients) socket.close(4000);
+    },
+    hold() {
+      held ??= [];
+    },
+    release(order = (all) => all.toReversed()) {
+      const all = held ?? [];
+      held = undefined;
+      for (const emitHeld of order(all)) emitHeld();
     },
     connections: () => sockets.clients.size,
     async [Symbol.asyncDispose]() {

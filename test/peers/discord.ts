@@ -69,6 +69,9 @@ export interface DiscordPeer extends AsyncDisposable {
   allowMessageContent(allowed: boolean): void;
   /** Closes the gateway's connections; `forget`: sessions cannot be resumed. */
   drop(how?: { forget: boolean }): void;
+  /** Holds the gateway's events back; `release` sends them in this order (default: the last first). */
+  hold(): void;
+  release(order?: <T>(all: T[]) => T[]): void;
   connections(): number;
   fault(fault: Fault): void;
 }
@@ -263,6 +266,8 @@ export async function createDiscordPeer(): Promise<DiscordPeer> {
       messageContent = allowed;
     },
     drop: gateway.drop,
+    hold: gateway.hold,
+    release: gateway.release,
     connections: () => gateway.connections(),
     fault: (fault) => rest.faults.push(fault),
 

@@ -35,6 +35,7 @@ export function createDelivery(options: DeliveryOptions) {
   const stopping = new AbortController();
   let eventsUrl: string | undefined;
   let turn = 0;
+  let held: (() => void)[] | undefined;
 
   async function overHttp(url: string, kind: DeliveryKind, payload: object, retry: Record<string, string>) {
     const [type, raw] = bodyFor(kind, payload);
@@ -143,8 +144,22 @@ export function createDelivery(options: DeliveryOptions) {
     },
     /** Begins a delivery; {@link idle} waits for its end. */
     send(kind: DeliveryKind, what: string, payload: object): void {
-      const work = deliver(kind, what, payload).finally(() => running.delete(work));
-      running.add(work);
+      const begin = () => {
+        const work = deliver(kind, what, payload).finally(() => running.delete(work));
+        running.add(work);
+      };
+      if (held) held.push(begin);
+      else begin();
+    },
+    /** From now on nothing is sent, until `release`. */
+    hold(): void {
+      held ??= [];
+    },
+    /** Sends what was held back, all at once, in this order (default: the last first). */
+    release(order: <T>(all: T[]) => T[] = (all) => all.toReversed()): void {
+      const all = held ?? [];
+      held = undefined;
+      for (const begin of order(all)) begin();
     },
     /** All deliveries have ended, acknowledged or given up. */
     async idle(): Promise<void> {

@@ -78,6 +78,9 @@ export interface SlackPeer extends AsyncDisposable {
   readonly calls: readonly ApiCall[];
   count(method: string): number;
   readonly deliveries: readonly Delivery[];
+  /** Holds deliveries back; `release` sends them all at once, in this order (default: the last first). */
+  hold(): void;
+  release(order?: <T>(all: T[]) => T[]): void;
   fault(fault: SlackFault): void;
   sockets(): number;
   /** Slack recycles the Socket Mode connections. */
@@ -305,6 +308,8 @@ export async function createSlackPeer(
     sockets: () => delivery.sockets.size,
     refresh: delivery.refresh,
     idle: delivery.idle,
+    hold: delivery.hold,
+    release: delivery.release,
     thread,
     history,
 

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createDockerClient } from '#sandbox/docker-client.ts';
 import { installDebianPackages, isExecutable } from '#sandbox/image/debian-packages.ts';
 import { withProcessLock } from '#sandbox/process-lock.ts';
+import { SandboxError } from '#sandbox/sandbox.ts';
 
 export interface EnsureDockerOptions {
   /** Told what happens, in lines a person reads. */
@@ -19,25 +20,28 @@ const START_MS = 90_000;
 
 /**
  * A Docker daemon that answers. One that does is left alone; on Debian, as root, Docker is installed from Debian's
- * own packages and started. Throws with the command to run where it may or can do neither.
+ * own packages and started. Throws `driver_unavailable` with the command to run where it may or can do neither.
  */
 export async function ensureDocker(options: EnsureDockerOptions): Promise<void> {
   const { say, dockerHost, logFile = '/var/log/comio-dockerd.log' } = options;
   const state = await ask(dockerHost);
   if (state === 'answers') return;
   if (dockerHost !== undefined) {
-    throw new Error(
+    throw new SandboxError(
+      'driver_unavailable',
       `No Docker daemon answers at ${dockerHost} (DOCKER_HOST). Start it, or unset DOCKER_HOST.`,
     );
   }
   if (state === 'forbidden') {
-    throw new Error(
+    throw new SandboxError(
+      'driver_unavailable',
       'There is a Docker daemon, but this user may not use it. As root: usermod -aG docker NAME, then log in again.',
     );
   }
   const installed = (await isExecutable('/usr/sbin/dockerd')) || (await isExecutable('/usr/bin/dockerd'));
   if (process.getuid?.() !== 0) {
-    throw new Error(
+    throw new SandboxError(
+      'driver_unavailable',
       `Comio works in Docker containers, and no Docker daemon answers. As root: ${
         installed ? 'systemctl start docker' : 'apt-get install docker.io'
       }, then usermod -aG docker NAME, and log in again.`,
@@ -54,7 +58,8 @@ export async function ensureDocker(options: EnsureDockerOptions): Promise<void> 
 
 async function install(say: (line: string) => void): Promise<void> {
   if (!(await isExecutable('/usr/bin/apt-get'))) {
-    throw new Error(
+    throw new SandboxError(
+      'driver_unavailable',
       'Docker is not installed, and this is not Debian. Install Docker: https://docs.docker.com/engine/install/',
     );
   }
@@ -77,7 +82,10 @@ async function start(say: (line: string) => void, logFile: string): Promise<void
     const starting = spawn('systemctl', ['start', 'docker'], { stdio: ['ignore', 'ignore', 'inherit'] });
     const code = await new Promise((resolve, reject) => starting.on('error', reject).on('close', resolve));
     if (code === 0 && (await answersWithin(START_MS))) return;
-    throw new Error('The Docker daemon does not answer. See: journalctl -u docker');
+    throw new SandboxError(
+      'driver_unavailable',
+      'The Docker daemon does not answer. See: journalctl -u docker',
+    );
   }
   say(`Starting the Docker daemon, which keeps running afterwards (its log: ${logFile})`);
   const log = openSync(logFile, 'a');
@@ -94,7 +102,10 @@ async function start(say: (line: string) => void, logFile: string): Promise<void
   daemon.unref();
   if (outcome === true) return;
   const tail = readFileSync(logFile, 'utf8').slice(-2000);
-  throw new Error(`The Docker daemon did not start (${outcome || 'no answer'}). End of ${logFile}:\n${tail}`);
+  throw new SandboxError(
+    'driver_unavailable',
+    `The Docker daemon did not start (${outcome || 'no answer'}). End of ${logFile}:\n${tail}`,
+  );
 }
 
 async function ask(dockerHost: string | undefined): Promise<'answers' | 'forbidden' | 'silent'> {

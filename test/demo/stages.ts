@@ -11,7 +11,7 @@ export interface Stage {
   run(world: World, terminal: Terminal): Promise<string>;
 }
 
-/** The first stage may build the sandbox image; a real model takes its time. */
+/** A real model takes its time. */
 const PATIENCE_MS = 600_000;
 const TESTS = 'npm test';
 
@@ -43,13 +43,13 @@ async function answered(
 ): Promise<SlackMessage> {
   const done = terminal.wait(what);
   try {
-    return await world.slack.until(
-      async () =>
-        (await botMessages(world, thread)).find(
-          (message) => !seen.has(message.ts) && matches(textOf(message)),
-        ),
-      PATIENCE_MS,
-    );
+    return await world.slack.until(async () => {
+      const fresh = (await botMessages(world, thread)).filter(({ ts }) => !seen.has(ts));
+      const gaveUp = fresh.map(textOf).find((text) => text.includes('This could not be done'));
+      // Nothing else comes then.
+      if (gaveUp !== undefined) throw new Error(gaveUp);
+      return fresh.find((message) => matches(textOf(message)));
+    }, PATIENCE_MS);
   } finally {
     done();
   }

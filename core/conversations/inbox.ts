@@ -5,7 +5,7 @@ import type { Sender } from '../store/queues.ts';
 import type { Schema } from '../store/schema.ts';
 import { toJson } from '../store/storable.ts';
 import type { Outbox } from './outbox.ts';
-import type { ConversationAddress, Inbound, Receive } from './surface.ts';
+import type { ConversationAddress, Inbound, Receive, SurfaceName } from './surface.ts';
 
 /**
  * Claims a message: its row, its 👀 and the job that answers it are one transaction, so once a surface has
@@ -23,12 +23,18 @@ export function createInbox(deps: {
   const { db, jobs, outbox } = deps;
 
   async function claim(inbound: Inbound): Promise<'claimed' | 'duplicate' | 'ignored'> {
-    if (!inbound.addressed && !(await isKnown(inbound.conversation))) return 'ignored';
+    const { surface, key } = inbound.conversation;
+    if (!inbound.addressed && !(await conversationAt(db, surface, key).executeTakeFirst())) return 'ignored';
     return db.transaction().execute(async (trx) => {
-      // A thread's address may have changed since the first delivery: look before a conversation is made for it.
-      const known = trx.selectFrom('message').select('id').where('id', '=', inbound.id);
-      if (await known.executeTakeFirst()) return 'duplicate';
-      const conversationId = await conversationFor(trx, inbound.conversation);
+      const known = await trx
+        .selectNoFrom((eb) => [
+          eb.selectFrom('message').select('id').where('id', '=', inbound.id).as('message'),
+          conversationAt(eb, surface, key).as('conversation'),
+        ])
+        .executeTakeFirstOrThrow();
+      // Before a conversation is made for it: a thread's address may have changed since the first delivery.
+      if (known.message !== null) return 'duplicate';
+      const conversationId = known.conversation ?? (await openConversation(trx, inbound.conversation));
       const claimed = await trx
         .insertInto('message')
         .values({
@@ -50,14 +56,6 @@ export function createInbox(deps: {
     });
   }
 
-  const isKnown = async ({ surface, key }: ConversationAddress): Promise<boolean> =>
-    (await db
-      .selectFrom('conversation')
-      .select('id')
-      .where('surface', '=', surface)
-      .where('key', '=', key)
-      .executeTakeFirst()) !== undefined;
-
   return {
     async receive(inbound) {
       const result = await claim(inbound);
@@ -68,18 +66,17 @@ export function createInbox(deps: {
   };
 }
 
-async function conversationFor(trx: Transaction<Schema>, address: ConversationAddress): Promise<string> {
+async function openConversation(trx: Transaction<Schema>, address: ConversationAddress): Promise<string> {
   const { surface, key } = address;
-  await trx
+  const made = await trx
     .insertInto('conversation')
     .values({ id: randomUUID(), surface, key, address: toJson(address) })
     .onConflict((conflict) => conflict.columns(['surface', 'key']).doNothing())
-    .execute();
-  const row = await trx
-    .selectFrom('conversation')
-    .select('id')
-    .where('surface', '=', surface)
-    .where('key', '=', key)
-    .executeTakeFirstOrThrow();
-  return row.id;
+    .returning('id')
+    .executeTakeFirst();
+  // Another message of it came at the same moment.
+  return (made ?? (await conversationAt(trx, surface, key).executeTakeFirstOrThrow())).id;
 }
+
+const conversationAt = (db: Pick<Kysely<Schema>, 'selectFrom'>, surface: SurfaceName, key: string) =>
+  db.selectFrom('conversation').select('id').where('surface', '=', surface).where('key', '=', key);

@@ -157,8 +157,8 @@ export const openJobs = async <Queues extends QueueDefinitions<Queues>>(
 
   return {
     async send(queue, payload, { trx, key = queues[queue].key(payload), afterMs = 0 } = {}) {
-      const enqueueIn = (within: Trx) =>
-        enqueue(boss, within, inside(within), { queue, payload, key, afterMs });
+      const job = { queue, payload, key, afterMs };
+      const enqueueIn = (within: Trx) => enqueue(boss, within, inside(within), database.ownsAlone, job);
       await (trx ? enqueueIn(trx) : database.db.transaction().execute(enqueueIn));
       if (afterMs > 0 && afterMs <= TIMER_MAX_MS) wakeAfter(queue, afterMs);
     },
@@ -230,18 +230,17 @@ const enqueue = async (
   boss: PgBoss,
   trx: Trx,
   db: BossDb,
+  alone: boolean,
   { queue, payload, key, afterMs }: { queue: string; payload: object; key: string; afterMs: number },
 ): Promise<void> => {
-  // Two senders must not both find nothing queued.
-  const { rows } = await sql<{ now: Date }>`
-    select pg_advisory_xact_lock(hashtextextended(${`${queue}/${key}`}, 0)), clock_timestamp() as now`.execute(
-    trx,
-  );
-  const due = (rows[0]?.now.getTime() ?? 0) + afterMs;
+  // Two senders must not both find nothing queued. Whoever owns the database alone has one session, and no second.
+  if (!alone) await sql`select pg_advisory_xact_lock(hashtextextended(${`${queue}/${key}`}, 0))`.execute(trx);
   const [queued] = await boss.findJobs(queue, { key, data: payload, queued: true, db });
   if (queued) {
     // Even without a change this locks the job's row, so that no worker takes it before this transaction commits:
     // its handler would look at the rows without seeing what the transaction wrote, and this wake-up be lost.
+    const { rows } = await sql<{ now: Date }>`select clock_timestamp() as now`.execute(trx);
+    const due = (rows[0]?.now.getTime() ?? 0) + afterMs;
     const earlier = due < queued.startAfter.getTime() ? { startAfter: afterMs / 1000 } : {};
     const { updated } = await boss.update(queue, undefined, { id: queued.id, ...earlier, db });
     if (updated > 0) return;

@@ -1,3 +1,4 @@
+import { access } from 'node:fs/promises';
 import { ForgeError } from '#adapters/forge/forge.ts';
 import { LlmError } from '#adapters/llm/llm.ts';
 import { ConfigError, loadConfig } from '#core/config.ts';
@@ -14,6 +15,10 @@ comio restore FILE fills a new, empty database from FILE
 `;
 
 async function main([command = 'start', file]: string[]): Promise<number> {
+  if (['help', '--help', '-h'].includes(command)) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
   const config = loadConfig(env);
   const redact = createRedactor(config.secrets);
   const log = createLogger(config.LOG_LEVEL, redact);
@@ -26,9 +31,12 @@ async function main([command = 'start', file]: string[]): Promise<number> {
     ]);
     await using database = await openDatabase(store);
     await backup(database, file);
+    process.stdout.write(`Wrote ${file}\n`);
   } else if (command === 'restore' && file) {
     const { restore } = await import('#core/store/backup.ts');
+    await access(file);
     await restore(store, file);
+    process.stdout.write(`Restored ${file}\n`);
   } else {
     process.stderr.write(USAGE);
     return 2;
@@ -48,6 +56,10 @@ try {
 function isMendable(error: unknown): error is Error {
   const ports = [ConfigError, StoreError, SurfaceError, ForgeError, LlmError];
   if (ports.some((known) => error instanceof known)) return true;
-  // The address is taken, or not ours to listen on.
-  return error instanceof Error && 'syscall' in error && error.syscall === 'listen';
+  // The address is taken, or the file named cannot be opened.
+  return (
+    error instanceof Error &&
+    'syscall' in error &&
+    ['listen', 'open', 'access'].includes(String(error.syscall))
+  );
 }

@@ -18,7 +18,12 @@ export type EnvSpec = Record<string, Setting>;
 export type EnvOf<Spec extends EnvSpec> = { readonly [K in keyof Spec]: z.output<Spec[K]['schema']> };
 
 const number = (fallback: number, min: number, max: number) =>
-  z.coerce.number().int().min(min).max(max).default(fallback);
+  z.coerce
+    .number({ error: `must be a number from ${min} to ${max}` })
+    .int({ error: 'must be a whole number' })
+    .min(min)
+    .max(max)
+    .default(fallback);
 
 export const coreEnv = {
   COMIO_DATA_DIR: {
@@ -72,7 +77,7 @@ export class ConfigError extends Error {
   readonly problems: readonly string[];
   constructor(problems: readonly string[]) {
     super(
-      `The configuration has ${problems.length} problem(s):\n${problems.map((p) => `  ${p}`).join('\n')}`,
+      `The configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.map((p) => `  ${p}`).join('\n')}`,
     );
     this.problems = problems;
   }

@@ -136,6 +136,8 @@ function render(block: Block, most: number): string {
   switch (block.type) {
     case 'markdown':
       return fitted(block.text.split('\n'), most, (lines) => discordMarkdown(lines.join('\n')));
+    case 'quote':
+      return fitted([`> ${plain(oneLine(block.text))}`], most);
     case 'fields':
       return fitted(
         block.fields.map((field) => `**${plain(oneLine(field.label))}** ${discordMarkdown(field.value)}`),

@@ -67,6 +67,8 @@ function render(block: Block, most: number): string {
   switch (block.type) {
     case 'markdown':
       return fitted(block.text.split('\n'), most, (lines) => safeMarkdown(lines.join('\n')));
+    case 'quote':
+      return fitted([`> ${plain(block.text)}`], most);
     case 'fields':
       return fitted(
         block.fields.map(({ label, value }) => `- **${plain(label)}**: ${safeInline(value)}`),

@@ -82,6 +82,10 @@ function renderBlock(block: Block, room: number): types.KnownBlock[] {
   switch (block.type) {
     case 'markdown':
       return sections(pieces(block.text), room, 'lines');
+    case 'quote':
+      return block.text.trim() === ''
+        ? []
+        : sections([{ type: 'line', text: `>${shorten(oneLine(block.text), 1000)}` }], room, 'lines');
     case 'code':
       return block.text.trim() === '' ? [] : sections([{ type: 'code', text: block.text }], room, 'lines');
     case 'diff':

@@ -14,6 +14,8 @@ export interface PlanItem {
 
 export type Block =
   | { type: 'markdown'; text: Markdown }
+  /** What a person said: plain text, shown as it was written. */
+  | { type: 'quote'; text: string }
   | { type: 'fields'; fields: { label: string; value: Markdown }[] }
   | { type: 'plan'; items: PlanItem[] }
   | { type: 'code'; text: string; language?: string | undefined }

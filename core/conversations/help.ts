@@ -13,7 +13,7 @@ export function helpCard(): Card {
       { type: 'markdown', text: lines.join('\n') },
       {
         type: 'markdown',
-        text: 'Mention me with one of these, or simply say in this thread what you want. What you write while I work is taken in at the next step.',
+        text: 'Mention me with one of these, or with what you want in your own words. While I work in a thread, plain text there is enough: it is taken in at the next step.',
       },
     ],
     actions: [],

@@ -25,8 +25,7 @@ export function turnCard(turn: TurnView): Card {
   const { note } = turn;
   const items = planItems(turn);
   const blocks: Block[] = [];
-  if (turn.request.trim() !== '')
-    blocks.push({ type: 'markdown', text: `> ${oneLine(turn.request, MAX_REQUEST)}` });
+  if (turn.request.trim() !== '') blocks.push({ type: 'quote', text: oneLine(turn.request, MAX_REQUEST) });
   if (items.length > 0) blocks.push({ type: 'plan', items });
   if (note !== undefined) blocks.push({ type: 'markdown', text: note });
   return {

@@ -248,7 +248,7 @@ export const demoScript = {
           }),
         },
       ],
-      final: 'An hour was counted as 360 seconds instead of 3600. Units may now be in upper case too.',
+      final: 'An hour was counted as 360 seconds instead of 3600.',
     },
   ],
 };

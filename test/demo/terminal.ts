@@ -22,10 +22,25 @@ export interface Terminal {
 const SPINNER = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 const NAME_WIDTH = 9;
 
+/** Breaks between words where it can; a word longer than the line is left whole. */
+const wrap = (text: string, most: number): string[] => {
+  const rows: string[] = [];
+  let row = /^\s*/.exec(text)?.[0] ?? '';
+  for (const word of text.trim().split(' ')) {
+    if (row.trim() !== '' && row.length + word.length + 1 > most) {
+      rows.push(row);
+      row = '';
+    }
+    row += row.trim() === '' ? word : ` ${word}`;
+  }
+  return [...rows, row];
+};
+
 /** Threads as they grow, line by line: readable live, in a log file and in a pipe. */
 export function createTerminal(out: NodeJS.WriteStream): Terminal {
   const printed = new Map<string, Set<string>>();
   const live = out.isTTY === true;
+  const width = () => Math.max(40, (out.columns ?? 120) - NAME_WIDTH - 4);
   let lastThread = '';
   let spinner: { text: string; since: number; frame: number } | undefined;
 
@@ -61,7 +76,9 @@ export function createTerminal(out: NodeJS.WriteStream): Terminal {
         known.add(one);
         const name = index === 0 ? author : '';
         const color = byBot ? 'cyan' : 'yellow';
-        line(`${styleText(color, name.padStart(NAME_WIDTH))} ${styleText('dim', '│')} ${one}`);
+        const gutter = (who: string) =>
+          `${styleText(color, who.padStart(NAME_WIDTH))} ${styleText('dim', '│')} `;
+        for (const [row, text] of wrap(one, width()).entries()) line(gutter(row === 0 ? name : '') + text);
       }
     },
     wait(text) {

@@ -13,16 +13,21 @@ function linesOf(value: unknown): string[] {
     const labels = (block.elements as Json[]).map((button) => `[${linesOf(button.text).join(' ')}]`);
     return [labels.join(' ')];
   }
-  if (typeof block.text === 'string') return block.text.split('\n').map(plain);
+  if (typeof block.text === 'string') return unescaped(block.text);
   return Object.values(block).flatMap(linesOf);
 }
 
-/** Slack's escapes and links, undone. */
-const plain = (text: string): string =>
-  text
-    .replace(/<([^|>]+)\|([^>]+)>/g, '$2 ($1)')
-    .replace(/<(https?:[^>]+)>/g, '$1')
-    .replaceAll('&lt;', '<')
-    .replaceAll('&gt;', '>')
-    .replaceAll('&amp;', '&')
-    .replace(/\*([^*\n]+)\*/g, '$1');
+/** Slack's escapes and links undone, emphasis too; code blocks as they are. */
+function unescaped(text: string): string[] {
+  let code = false;
+  return text.split('\n').map((line) => {
+    if (line.startsWith('```')) code = !code;
+    const read = line
+      .replace(/<([^|>]+)\|([^>]+)>/g, '$2 ($1)')
+      .replace(/<(https?:[^>]+)>/g, '$1')
+      .replaceAll('&lt;', '<')
+      .replaceAll('&gt;', '>')
+      .replaceAll('&amp;', '&');
+    return code ? read : read.replace(/(?<![\w*])\*([^*\n]+)\*(?![\w*])/g, '$1');
+  });
+}

@@ -20,7 +20,8 @@ import { z } from 'zod';
  * - The user message that matches a scenario's `when` last starts it (of several the first in the file). One answer
  *   of the model is one step; when all are used, `final` is said.
  * - A user message while a scenario runs that matches one of its `steering` patterns puts those steps next, before
- *   the plan goes on. Any other message changes nothing, unless it starts a scenario.
+ *   the plan goes on. Any other message while it runs changes nothing, unless it starts a scenario; one after its end
+ *   is a request the script does not know, unless it is Comio's own ("Comio: …").
  * - The first of a step's `variants` whose conditions all hold takes the place of the step's text and calls.
  * - `captures` take the last match of their first group from the scenario's messages of user and tools; `{{name}}`
  *   stands for it in texts and, at any depth, in the strings of tool inputs.

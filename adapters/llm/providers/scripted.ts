@@ -132,8 +132,12 @@ function replay(script: Script, messages: readonly ModelMessage[]): Place | unde
   let scenario: Scenario | undefined;
   let ahead: ScriptStep[] = [];
   let start = 0;
+  let ended = false;
   for (const [index, message] of messages.entries()) {
-    if (message.role === 'assistant') ahead.shift();
+    if (message.role === 'assistant') {
+      ahead.shift();
+      ended = message.toolCalls.length === 0;
+    }
     if (message.role !== 'user') continue;
     const steering = scenario?.steering.find(({ pattern }) => pattern.test(message.content));
     if (steering !== undefined) {
@@ -141,8 +145,13 @@ function replay(script: Script, messages: readonly ModelMessage[]): Place | unde
       continue;
     }
     const next = script.scenarios.find(({ when }) => when.test(message.content));
-    if (next === undefined) continue;
+    if (next === undefined) {
+      // A new request after the end is none of the scenario's, unless Comio itself asks to complete it.
+      if (ended && !message.content.startsWith('Comio: ')) scenario = undefined;
+      continue;
+    }
     scenario = next;
+    ended = false;
     ahead = [...next.steps];
     start = index;
   }

@@ -129,6 +129,7 @@ const anyText = fc.oneof(
 );
 const anyBlock: fc.Arbitrary<Block> = fc.oneof(
   anyText.map((value) => ({ type: 'markdown' as const, text: value })),
+  anyText.map((value) => ({ type: 'quote' as const, text: value })),
   anyText.map((value) => ({ type: 'diff' as const, text: value })),
   fc.record({
     type: fc.constant('code' as const),

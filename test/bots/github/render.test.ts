@@ -80,6 +80,7 @@ const hostile = fc
 
 const block: fc.Arbitrary<Block> = fc.oneof(
   hostile.map((text): Block => ({ type: 'markdown', text })),
+  hostile.map((text): Block => ({ type: 'quote', text })),
   fc
     .array(fc.record({ label: hostile, value: hostile }), { maxLength: 4 })
     .map((fields): Block => ({ type: 'fields', fields })),

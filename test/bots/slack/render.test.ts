@@ -147,6 +147,7 @@ const text = fc.oneof(
 );
 const block: fc.Arbitrary<Block> = fc.oneof(
   text.map((value): Block => ({ type: 'markdown', text: value })),
+  text.map((value): Block => ({ type: 'quote', text: value })),
   text.map((value): Block => ({ type: 'code', text: value })),
   text.map((value): Block => ({ type: 'diff', text: value })),
   fc

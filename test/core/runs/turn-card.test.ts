@@ -28,7 +28,7 @@ describe('the live card', () => {
       title: 'recipes: add pagination',
       tone: 'working',
       blocks: [
-        { type: 'markdown', text: '> add pagination' },
+        { type: 'quote', text: 'add pagination' },
         {
           type: 'plan',
           items: [

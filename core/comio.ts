@@ -67,6 +67,8 @@ const withHiddenTokens = (forge: Forge, redact: Redactor): Forge => ({
   },
 });
 
+const isLoopback = (host: string): boolean => /^(localhost|127(\.\d+){3}|::1)$/.test(host);
+
 /** The composition root: every part but the surfaces. */
 export async function createComio({ config, log, ...given }: Parts): Promise<Comio> {
   await using building = new AsyncDisposableStack();
@@ -165,6 +167,7 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
         startedAt,
         version,
         redact,
+        isPublic: config.PUBLIC_URL !== undefined || !isLoopback(config.HOST),
       }),
     log,
   });

@@ -4,7 +4,7 @@ import { STATUS_PAGE_STYLE } from './status-page-style.ts';
 
 /** One request, as people know it. */
 export interface StatusRun {
-  project: string;
+  project?: string | undefined;
   /** What was asked, in the person's words. */
   request: string;
   /** `slack`, `discord` or `github`. */
@@ -171,7 +171,7 @@ ${request(run)}
 </section>`;
 
 const request = (run: StatusRun) =>
-  html`<th scope="row"><span class="request">${said(run.request)}</span> <span class="note">${said(run.project)}, ${said(nameOf(run.surface))}</span></th>`;
+  html`<th scope="row"><span class="request">${said(run.request)}</span> <span class="note">${run.project === undefined ? '' : html`${said(run.project)}, `}${said(nameOf(run.surface))}</span></th>`;
 
 /** Only a web address becomes a link: everything else on the page is text. */
 const pullRequest = (to: { number: number; url: string } | undefined) => {

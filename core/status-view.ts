@@ -17,9 +17,20 @@ export async function statusView(deps: {
   startedAt: Date;
   version: string;
   redact: (text: string) => string;
+  /** Strangers may open the page: it then tells how much is going on, and names nothing and nobody. */
+  isPublic: boolean;
 }): Promise<StatusView> {
-  const { db, driver } = deps;
-  const say = (request: string) => deps.redact(oneLine(request, REQUEST_LENGTH));
+  const { db, driver, isPublic } = deps;
+  const about = (turn: { project: string; request: string; verb: string; surface: string }) =>
+    isPublic
+      ? { request: turn.verb, surface: turn.surface }
+      : {
+          project: turn.project,
+          request: deps.redact(oneLine(turn.request || turn.verb, REQUEST_LENGTH)),
+          surface: turn.surface,
+        };
+  // Why a driver does not answer may name a place.
+  const quiet = (found: StatusView['sandboxes']) => (isPublic ? { ...found, driver: driver.name } : found);
   const turns = db
     .selectFrom('turn')
     .innerJoin('run', 'run.id', 'turn.run_id')
@@ -59,25 +70,24 @@ export async function statusView(deps: {
     now: new Date(),
     startedAt: deps.startedAt,
     version: deps.version,
-    surfaces: [...deps.surfaces.values()].map((surface) => ({ name: surface.name, ...surface.status() })),
+    surfaces: [...deps.surfaces.values()].map((surface) => {
+      const { connected, detail } = surface.status();
+      return { name: surface.name, connected, detail: isPublic ? '' : detail };
+    }),
     database: { connected: true, detail: deps.database },
-    sandboxes: await sandboxes(driver),
+    sandboxes: quiet(await sandboxes(db, driver)),
     runningCount: await openTurnCount(db),
     running: open.map((turn) => ({
-      project: turn.project,
-      request: say(turn.request || turn.verb),
-      surface: turn.surface,
+      ...about(turn),
       startedAt: turn.started_at ?? turn.created_at,
-      doing: turn.state === 'queued' ? 'Waiting' : (doing.get(turn.id) ?? 'Starting'),
+      doing: turn.state === 'queued' ? 'Waiting' : isPublic ? 'Working' : (doing.get(turn.id) ?? 'Starting'),
     })),
     recent: ended.map((turn) => ({
-      project: turn.project,
-      request: say(turn.request || turn.verb),
-      surface: turn.surface,
+      ...about(turn),
       endedAt: turn.ended_at ?? turn.created_at,
       outcome: turn.state as StatusView['recent'][number]['outcome'],
       pullRequest:
-        turn.pull_request === null || turn.pull_request_url === null
+        isPublic || turn.pull_request === null || turn.pull_request_url === null
           ? undefined
           : { number: turn.pull_request, url: turn.pull_request_url },
     })),
@@ -93,9 +103,16 @@ export async function openTurnCount(db: Kysely<Schema>): Promise<number> {
   return Number(count);
 }
 
-async function sandboxes(driver: SandboxDriver): Promise<StatusView['sandboxes']> {
+/** Ours: a daemon may hold those of other services. */
+async function sandboxes(db: Kysely<Schema>, driver: SandboxDriver): Promise<StatusView['sandboxes']> {
   try {
-    const list = await driver.list();
+    const runs = await db
+      .selectFrom('run')
+      .select('sandbox_id')
+      .where('sandbox_id', 'is not', null)
+      .execute();
+    const ours = new Set(runs.map(({ sandbox_id }) => sandbox_id));
+    const list = (await driver.list()).filter(({ id }) => ours.has(id));
     const running = list.filter(({ state }) => state === 'running').length;
     return { driver: driver.name, running, total: list.length };
   } catch (error) {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Context, Hono } from 'hono';
+import { deleteCookie, setCookie } from 'hono/cookie';
 import { html } from 'hono/html';
 import { z } from 'zod';
 import { manifest } from './manifest.ts';
@@ -22,10 +23,9 @@ const appSchema = z.object({
   webhook_secret: z.string().nullable(),
 });
 
-/** Long enough to fill in GitHub's form. */
-const PATIENCE_MS = 3_600_000;
-/** Pages open at once; past it the oldest has to be loaded again. */
-const MAX_STATES = 1000;
+/** Seconds: long enough to fill in GitHub's form. */
+const PATIENCE = 3600;
+const COOKIE = 'comio-setup';
 const ANSWER_MS = 15_000;
 
 /**
@@ -34,15 +34,12 @@ const ANSWER_MS = 15_000;
  */
 export function mountGitHubSetup(app: Hono, options: GitHubSetupOptions): void {
   const { path, githubUrl, apiUrl } = options;
-  /** Pages given out, by when: only who opened one comes back with its state. */
-  const states = new Map<string, number>();
-
   app.get(path, (context) => {
-    for (const [state, opened] of states)
-      if (states.size >= MAX_STATES || Date.now() - opened > PATIENCE_MS) states.delete(state);
-    const state = randomBytes(24).toString('base64url');
-    states.set(state, Date.now());
     const publicUrl = options.publicUrl ?? new URL(context.req.url).origin;
+    // Kept by this browser: nobody else's finishes what it began, and it finishes nothing that somebody else began.
+    const state = randomBytes(24).toString('base64url');
+    const secure = publicUrl.startsWith('https:');
+    setCookie(context, COOKIE, state, { path, httpOnly: true, sameSite: 'Lax', secure, maxAge: PATIENCE });
     const org = context.req.query('org') ?? '';
     const owner = /^[\w-]+$/.test(org) ? `organizations/${org}/` : '';
     const action = `${githubUrl}/${owner}settings/apps/new?state=${state}`;
@@ -75,15 +72,9 @@ export function mountGitHubSetup(app: Hono, options: GitHubSetupOptions): void {
 
   app.get(`${path}/callback`, async (context) => {
     const { code, state } = context.req.query();
-    const opened = states.get(state ?? '');
-    states.delete(state ?? '');
-    if (
-      code === undefined ||
-      !/^[\w-]+$/.test(code) ||
-      opened === undefined ||
-      Date.now() - opened > PATIENCE_MS
-    )
-      return failed(context, 400, 'This link was used before or did not start here.');
+    const began = deleteCookie(context, COOKIE, { path });
+    if (code === undefined || !/^[\w-]+$/.test(code) || began === undefined || state !== began)
+      return failed(context, 400, 'This link was used before or did not start in this browser.');
     const answer = await fetch(`${apiUrl}/app-manifests/${code}/conversions`, {
       method: 'POST',
       headers: { accept: 'application/vnd.github+json' },

@@ -23,8 +23,11 @@ describe('creating the GitHub App', () => {
   afterAll(() => peer?.[Symbol.asyncDispose]());
 
   /** As a browser does it: opens our page, posts its form to GitHub, and is sent back. */
-  const agree = async (query = ''): Promise<{ action: string; back: URL }> => {
-    const page = await (await app.request(`/setup/github${query}`)).text();
+  const agree = async (query = ''): Promise<{ action: string; back: URL; cookie: string }> => {
+    const opened = await app.request(`/setup/github${query}`);
+    const [cookie = '', ...attributes] = (opened.headers.get('set-cookie') ?? '').split('; ');
+    expect(attributes).toEqual(expect.arrayContaining(['HttpOnly', 'Secure', 'SameSite=Lax']));
+    const page = await opened.text();
     const action = decoded(/<form method="post" action="([^"]+)"/.exec(page)?.[1] ?? '');
     const json = decoded(/name="manifest" value="([^"]+)"/.exec(page)?.[1] ?? '');
     const answer = await fetch(action, {
@@ -33,15 +36,17 @@ describe('creating the GitHub App', () => {
       redirect: 'manual',
     });
     expect(answer.status, await answer.text()).toBe(302);
-    return { action, back: new URL(answer.headers.get('location') ?? '') };
+    return { action, back: new URL(answer.headers.get('location') ?? ''), cookie };
   };
-  const follow = (back: URL) => app.request(back.pathname + back.search);
+  const follow = (back: URL, cookie = '') =>
+    app.request(back.pathname + back.search, { headers: { cookie } });
 
   it('leads from one click to the values the service needs', async () => {
-    const { action, back } = await agree();
+    const { action, back, cookie } = await agree();
     expect(action).toContain('/settings/apps/new?state=');
     expect(back.origin + back.pathname).toBe('https://comio.example.com/setup/github/callback');
-    const done = await follow(back);
+    const done = await follow(back, cookie);
+    expect(done.headers.get('set-cookie')).toMatch(/Max-Age=0/);
     expect(done.status).toBe(200);
     expect(done.headers.get('cache-control')).toBe('no-store');
     const page = decoded(await done.text());
@@ -52,18 +57,21 @@ describe('creating the GitHub App', () => {
   });
 
   it('shows the values once, and only to whoever began here', async () => {
-    const { back } = await agree();
+    const { back, cookie } = await agree();
     const forged = new URL(back);
     forged.searchParams.set('state', 'guessed');
-    expect((await follow(forged)).status).toBe(400);
-    expect((await follow(back)).status).toBe(200);
+    expect((await follow(forged, cookie)).status).toBe(400);
+    // The link alone is worth nothing: nobody is shown the key of what somebody else made, nor theirs to somebody else.
     expect((await follow(back)).status).toBe(400);
-    const { back: other } = await agree();
-    other.searchParams.set('code', '../../app');
-    expect((await follow(other)).status).toBe(400);
-    const { back: used } = await agree();
-    used.searchParams.set('code', 'unknown');
-    expect((await follow(used)).status).toBe(502);
+    expect((await follow(back, (await agree()).cookie)).status).toBe(400);
+    expect((await follow(back, cookie)).status).toBe(200);
+    expect((await follow(back, cookie)).status).toBe(502);
+    const other = await agree();
+    other.back.searchParams.set('code', '../../app');
+    expect((await follow(other.back, other.cookie)).status).toBe(400);
+    const used = await agree();
+    used.back.searchParams.set('code', 'unknown');
+    expect((await follow(used.back, used.cookie)).status).toBe(502);
   });
 
   it('creates it for an organization, and nothing else for a strange one', async () => {

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { prepareDocker } from '../support/prepare-docker.ts';
+import { exitWithSentence, prepareDocker } from '../support/prepare-docker.ts';
 import { suites } from './index.ts';
 import { type Result, table } from './measure.ts';
 
@@ -12,7 +12,8 @@ if (unknown.length > 0) {
   process.stderr.write(`No suite ${unknown.join(', ')}. There are: ${Object.keys(suites).join(', ')}\n`);
   process.exit(2);
 }
-await prepareDocker((line) => process.stderr.write(`${line}\n`), process.env.DOCKER_HOST);
+const say = (line: string) => process.stderr.write(`${line}\n`);
+await prepareDocker(say, process.env.DOCKER_HOST).catch(exitWithSentence);
 const results: Result[] = [];
 for (const name of names as (keyof typeof suites)[]) {
   for await (const result of suites[name]()) results.push(result);

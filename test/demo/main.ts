@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import { parseArgs, styleText } from 'node:util';
-import { SandboxError } from '#sandbox/sandbox.ts';
+import { exitWithSentence } from '../support/prepare-docker.ts';
 import { stages } from './stages.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
 import { createWorld, type World } from './world.ts';
@@ -103,11 +103,4 @@ async function main(): Promise<number> {
   return whole ? 0 : 1;
 }
 
-try {
-  process.exit(await main());
-} catch (error) {
-  // No Docker, or no image to be made: a sentence for the person, as from `npm start`.
-  if (!(error instanceof SandboxError)) throw error;
-  process.stderr.write(`${error.message}\n`);
-  process.exit(2);
-}
+process.exit(await main().catch(exitWithSentence));

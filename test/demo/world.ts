@@ -38,7 +38,6 @@ export async function createWorld(
 ): Promise<World> {
   await using building = new AsyncDisposableStack();
   await prepareDocker(terminal.say, environment.DOCKER_HOST);
-  terminal.say('Starting a Slack and a GitHub of this machine, and Comio between them…');
   const dataDir = await mkdtemp(join(tmpdir(), 'comio-demo-'));
   building.defer(() => rm(dataDir, { recursive: true, force: true }));
 

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { serve } from '@hono/node-server';
 import type { Config } from '#core/config.ts';
 import type { Logger } from '#observability/log.ts';
@@ -20,8 +21,15 @@ export async function runService(config: Config<typeof env>, log: Logger, redact
   const url = `http://${config.HOST}:${await bound}`;
   log.info({ url }, 'listening');
 
-  const { createComio } = await import('#core/comio.ts');
-  await using comio = await createComio({ config, log, redact });
+  const { openDatabase } = await import('#core/store/database.ts');
+  // PGlite is compiled by other threads, a PostgreSQL answers over the network: meanwhile the rest is loaded.
+  const [opened, { createComio }, { mountSetup, welcome }] = await Promise.all([
+    openDatabase({ url: config.DATABASE_URL, dataDir: config.COMIO_DATA_DIR, log }),
+    import('#core/comio.ts'),
+    import('./welcome.ts'),
+  ]);
+  await using database = opened;
+  await using comio = await createComio({ config, log, redact, database });
   const { app, receive } = comio;
   const on = Object.entries(surfaces).filter(([, surface]) => missing(surface, config).length === 0);
   await using connected = new AsyncDisposableStack();
@@ -30,7 +38,6 @@ export async function runService(config: Config<typeof env>, log: Logger, redact
     const deps = { settings: config as never, receive, log: log.child({ surface: name }) };
     list.push(connected.use(await surface.create(deps)));
   }
-  const { mountSetup, welcome } = await import('./welcome.ts');
   mountSetup(app, config);
   await comio.start(list);
   door.open(app);
@@ -39,6 +46,8 @@ export async function runService(config: Config<typeof env>, log: Logger, redact
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop(signal));
   log.info({ url, surfaces: on.map(([name]) => name) }, 'ready');
   process.stdout.write(welcome(config, url));
+  // Not only at the exit: the next start should be quick also after a kill.
+  flushCompileCache();
 
   log.info({ signal: await stopping }, 'stopping: no new work is taken; runs resume at the next start');
   await new Promise((done) => server.close(done));

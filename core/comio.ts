@@ -51,7 +51,7 @@ export interface Parts {
   log: Logger;
   /** Hides every secret the service holds; short-lived ones are added to it. */
   redact: Redactor;
-  /** Instead of what the configuration says; for tests of the core. */
+  /** Instead of what the configuration says: opened already, or for tests of the core. */
   database?: Database | undefined;
   driver?: SandboxDriver | undefined;
   forge?: Forge | undefined;

@@ -17,9 +17,11 @@ interface Position {
  */
 export async function checkpoint(sandbox: Sandbox, name: string): Promise<string> {
   const ref = `refs/comio/${name}`;
-  await runGit(sandbox, ['check-ref-format', ref]);
-  const position = await positionOf(sandbox);
-  const tree = await workingTree(sandbox);
+  const [position, tree] = await Promise.all([
+    positionOf(sandbox),
+    workingTree(sandbox),
+    runGit(sandbox, ['check-ref-format', ref]),
+  ]);
   const message = `Checkpoint ${name}\n\nHead: ${position.head ?? '-'}\nBranch: ${position.branch ?? '-'}\n`;
   const parent = position.head === undefined ? [] : ['-p', position.head];
   const sha = await gitText(sandbox, ['commit-tree', tree, ...parent, '-F', '-'], { stdin: message });
@@ -83,8 +85,10 @@ async function withTemporaryIndex<T>(
 }
 
 async function positionOf(sandbox: Sandbox): Promise<Position> {
-  const head = await gitText(sandbox, ['rev-parse', '--quiet', '--verify', 'HEAD'], { ok: [0, 1] });
-  const branch = await gitText(sandbox, ['symbolic-ref', '--quiet', '--short', 'HEAD'], { ok: [0, 1] });
+  const [head, branch] = await Promise.all([
+    gitText(sandbox, ['rev-parse', '--quiet', '--verify', 'HEAD'], { ok: [0, 1] }),
+    gitText(sandbox, ['symbolic-ref', '--quiet', '--short', 'HEAD'], { ok: [0, 1] }),
+  ]);
   return { head: head || undefined, branch: branch || undefined };
 }
 

@@ -150,7 +150,9 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     if (!inbound.addressed && command.kind === 'talk' && !steers) {
       return { outcome: 'ignored', detail: 'not addressed to Comio' };
     }
-    if (command.kind === 'command' && command.verb === 'help') return answer(scene, helpCard());
+    // A mention and nothing else asks what there is to say.
+    const wordless = command.kind === 'talk' && command.text === '' && !inbound.review;
+    if (wordless || (command.kind === 'command' && command.verb === 'help')) return answer(scene, helpCard());
     if (role === 'none' || (role === 'viewer' && !isReading(command))) return refuse(scene);
     if (command.kind === 'unknown') {
       const hint = command.suggestion ? ` Did you mean \`${command.suggestion}\`?` : '';
@@ -269,11 +271,6 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       return startRun(scene, project, verb, said, project.default_branch);
     }
     if (verb === 'import') {
-      if (!place.repository)
-        return answer(
-          scene,
-          textCard('Which repository?', 'warning', place.problem ?? 'For instance: `import owner/name`'),
-        );
       if (conversation.project_id !== null) {
         return answer(
           scene,
@@ -284,6 +281,11 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
           ),
         );
       }
+      if (!place.repository)
+        return answer(
+          scene,
+          textCard('Which repository?', 'warning', place.problem ?? 'For instance: `import owner/name`'),
+        );
       const project = await importProject(trx, place.repository);
       return startRun(scene, project, verb, place.rest);
     }
@@ -396,7 +398,7 @@ function actionAsCommand(action: { id: string; value: string }): Command {
 /** A review comment says where it points; the model needs the place with the words. */
 const withReview = ({ review }: Inbound, said: string): string =>
   review
-    ? `${said}\n\n(Review comment on ${review.path}${review.line === undefined ? '' : `:${review.line}`})\n${review.diffHunk}`
+    ? `${said} (on ${review.path}${review.line === undefined ? '' : `:${review.line}`})\n\n${review.diffHunk}`
     : said;
 
 /** A branch name's readable part: ours, never the person's text unescaped. */

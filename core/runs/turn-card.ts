@@ -1,6 +1,6 @@
 import type { Action, Block, Card, PlanItem, Tone } from '../conversations/card.ts';
 import type { StepKind, StepState, TurnState } from '../store/schema.ts';
-import { oneLine } from './tools/truncate.ts';
+import { gist, oneLine } from './tools/truncate.ts';
 
 export interface TurnView {
   turnId: string;
@@ -25,7 +25,7 @@ export function turnCard(turn: TurnView): Card {
   const { note } = turn;
   const items = planItems(turn);
   const blocks: Block[] = [];
-  if (turn.request.trim() !== '') blocks.push({ type: 'quote', text: oneLine(turn.request, MAX_REQUEST) });
+  if (turn.request.trim() !== '') blocks.push({ type: 'quote', text: gist(turn.request, MAX_REQUEST) });
   if (items.length > 0) blocks.push({ type: 'plan', items });
   if (note !== undefined) blocks.push({ type: 'markdown', text: note });
   return {

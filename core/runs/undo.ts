@@ -6,7 +6,7 @@ import type { Card } from '../conversations/card.ts';
 import { textCard } from '../conversations/card.ts';
 import type { Schema } from '../store/schema.ts';
 import type { Journal } from './journal.ts';
-import { oneLine } from './tools/truncate.ts';
+import { gist } from './tools/truncate.ts';
 import type { Turn } from './turns.ts';
 import { phase } from './workspace.ts';
 
@@ -17,6 +17,8 @@ export const undoable = (db: Kysely<Schema>, runId: string): Promise<Turn | unde
     .selectAll()
     .where('run_id', '=', runId)
     .where('verb', 'in', ['new', 'edit', 'fix', 'import'])
+    // An import that asked for nothing did nothing that could be taken back.
+    .where((eb) => eb.or([eb('verb', '!=', 'import'), eb('request', '!=', '')]))
     .where('state', 'in', ['done', 'failed', 'stopped'])
     .where('checkpoint', 'is not', null)
     .orderBy('seq', 'desc')
@@ -31,7 +33,7 @@ export async function previewUndo(db: Kysely<Schema>, journal: Journal, sandbox:
   const now = await git.checkpoint(sandbox, `undo/${journal.turn.id}`);
   const diff = await git.diffTrees(sandbox, now, target.checkpoint);
   return {
-    title: `Undo: ${oneLine(target.request, 80)}`,
+    title: `Undo: ${gist(target.request, 80)}`,
     tone: 'warning',
     blocks: [
       {
@@ -81,28 +83,31 @@ export async function confirmUndo(
       if (!noted) await intent.record({ saved });
       const { files, insertions, deletions } = await git.diffStat(sandbox, { from: saved, to: checkpoint });
       await git.restore(sandbox, checkpoint);
-      return `Took ${files.length} file(s) back, +${insertions} −${deletions}`;
+      if (files.length === 0) return 'No file differed';
+      const count = files.length === 1 ? 'one file' : `${files.length} files`;
+      return `Took ${count} back, +${insertions} −${deletions}`;
     },
     { once: true },
   );
   let published = '';
   if (publishedBefore && (hasBegun(journal, PUBLISHING) || !(await buildsOn(sandbox, publishedBefore)))) {
-    await phase(
+    const outcome = await phase(
       journal,
       PUBLISHING,
       async (_, intent) => {
         const noted = beforeNote.safeParse(intent.previous).data;
         const before = noted?.before ?? publishedBefore;
         if (!noted) await intent.record({ before });
-        const sha = await commitUndo(sandbox, before, `Undo "${oneLine(target.request, 60)}"`);
+        const sha = await commitUndo(sandbox, before, `Undo "${gist(target.request, 60)}"`);
         await deps.push(sha);
-        return `Published the undo as ${sha.slice(0, 7)}`;
+        return sha === before ? UNCHANGED : `Published the undo as ${sha.slice(0, 7)}`;
       },
       { once: true },
     );
-    published = ' What had been published is taken back by a further commit on the same branch.';
+    if (outcome !== UNCHANGED)
+      published = ' What had been published is taken back by a further commit on the same branch.';
   }
-  const card = textCard(`Undone: ${oneLine(target.request, 80)}`, 'success', `${restored}.${published}`);
+  const card = textCard(`Undone: ${gist(target.request, 80)}`, 'success', `${restored}.${published}`);
   return { card, target: target.id };
 }
 
@@ -114,7 +119,7 @@ const notTheLast = textCard(
 
 /**
  * Whether what is confirmed is what was shown. A button names its turn: pressed twice or late, it means no other one.
- * The words mean what was shown last, unless something was done since.
+ * The words mean what was shown last; where nothing was shown, or something was done since, it is shown now.
  */
 async function consentTo(
   target: Turn,
@@ -136,10 +141,11 @@ async function consentTo(
     .where('state', '=', 'done')
     .orderBy('seq', 'desc')
     .executeTakeFirst();
-  return shown !== undefined && shown.seq < target.seq ? 'outdated' : 'given';
+  return shown === undefined || shown.seq < target.seq ? 'outdated' : 'given';
 }
 
 const PUBLISHING = 'Publishing the undo';
+const UNCHANGED = 'The published branch already was as before';
 const savedNote = z.object({ saved: z.string() });
 const beforeNote = z.object({ before: z.string() });
 

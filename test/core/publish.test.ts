@@ -69,7 +69,10 @@ describe('publishing', () => {
     ]);
 
     await chat.say('undo confirm');
-    await chat.until((shown) => finals(shown)[2]);
+    const preview = await chat.until((shown) => finals(shown)[2]);
+    expect(preview.card.actions.map(({ id }) => id)).toContain('undo-confirm');
+    await chat.say('undo confirm');
+    await chat.until((shown) => finals(shown)[3]);
     const [after] = await github.pullRequests(on);
     expect(after?.head.sha).not.toBe(pull?.head.sha);
     expect(await github.pullRequestFiles({ ...on, number })).toEqual([]);

@@ -35,3 +35,7 @@ export const oneLine = (text: string, max: number): string => {
   const line = text.replace(/\s+/g, ' ').trim();
   return line.length > max ? `${line.slice(0, max - 1)}…` : line;
 };
+
+/** What a request is called where there is room for a line: its first paragraph. */
+export const gist = (request: string, max: number): string =>
+  oneLine(request.split(/\n\s*\n/, 1)[0] ?? '', max);

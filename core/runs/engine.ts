@@ -89,25 +89,42 @@ export function createEngine(deps: EngineDeps): Engine {
       const { card, target, refused } = await confirmUndo({ db, push }, journal, sandbox);
       return simple(journal, card, { undoes: target, state: refused ? 'failed' : 'done' });
     }
-    if (turn.checkpoint === null) {
-      const checkpoint = await git.checkpoint(sandbox, `start/${turn.id}`);
-      await journal.write((trx) =>
-        trx.updateTable('turn').set({ checkpoint }).where('id', '=', turn.id).execute(),
-      );
-      await journal.refresh();
-    }
-    if (turn.verb === 'import' && turn.request === '') {
-      return simple(journal, await importedCard(sandbox, project));
-    }
-    for (;;) {
-      const end = await agent(journal, sandbox, project, signals);
-      const { card, endCheckpoint } = await finalCard(journal, sandbox, end);
-      const state = end.failed === undefined ? 'done' : 'failed';
-      if (await endTurn(deps.outbox, journal, { state, card, error: end.failed, endCheckpoint })) return;
+    // Taken while the model already thinks: only what touches files waits for it.
+    const checkpointing = Promise.allSettled([turn.checkpoint === null && takeCheckpoint(journal, sandbox)]);
+    const undoable = async (): Promise<void> => {
+      const [taken] = await checkpointing;
+      if (taken.status === 'rejected') throw taken.reason;
+    };
+    try {
+      if (turn.verb === 'import' && turn.request === '') {
+        await undoable();
+        return await simple(journal, await importedCard(sandbox, project));
+      }
+      for (;;) {
+        const end = await agent(journal, sandbox, project, signals, undoable);
+        const { card, endCheckpoint, failed } = await finalCard(journal, sandbox, end);
+        const state = failed === undefined ? 'done' : 'failed';
+        if (await endTurn(deps.outbox, journal, { state, card, error: failed, endCheckpoint })) return;
+      }
+    } finally {
+      await checkpointing;
     }
   }
 
-  async function agent(journal: Journal, sandbox: Sandbox, project: Project, signals: Signals) {
+  async function takeCheckpoint(journal: Journal, sandbox: Sandbox): Promise<void> {
+    const { id } = journal.turn;
+    const checkpoint = await git.checkpoint(sandbox, `start/${id}`);
+    await journal.write((trx) => trx.updateTable('turn').set({ checkpoint }).where('id', '=', id).execute());
+    await journal.refresh();
+  }
+
+  async function agent(
+    journal: Journal,
+    sandbox: Sandbox,
+    project: Project,
+    signals: Signals,
+    undoable: () => Promise<void>,
+  ) {
     if (!deps.model) {
       throw new LlmError(
         'auth',
@@ -122,6 +139,7 @@ export function createEngine(deps: EngineDeps): Engine {
         redact: deps.redact,
         network: deps.network === 'bridge',
         maxSteps: deps.maxSteps,
+        undoable,
         publish: async (request, intent) => {
           const fresh = await db
             .selectFrom('project')

@@ -22,6 +22,8 @@ export interface LoopDeps {
   redact: (text: string) => string;
   network: boolean;
   maxSteps: number;
+  /** Resolves once the turn's checkpoint is recorded; no tool runs before. */
+  undoable: () => Promise<void>;
   publish: (
     request: { title: string; body: string },
     intent: ToolContext['intent'],
@@ -61,6 +63,7 @@ export async function runLoop(
     const last = journal.steps.findLast((step) => step.kind === 'model' && step.state === 'done');
     const answer = last?.output as Completion | undefined;
     if (last && answer) {
+      await deps.undoable();
       for (const [index, call] of answer.toolCalls.entries()) {
         const input: ToolStepInput = { modelSeq: last.seq, index, call };
         await executeCall(deps, journal, sandbox, allowed, input, signals);

@@ -8,6 +8,7 @@ import type { Role } from '#core/conversations/surface.ts';
 import { createLogger } from '#observability/log.ts';
 import { createRedactor } from '#observability/redact.ts';
 import { createMemoryDriver } from '#sandbox/drivers/memory.ts';
+import type { Sandbox, SandboxDriver } from '#sandbox/sandbox.ts';
 import { openTestDatabase, type StoreKind } from './database.ts';
 import { createMemorySurface, type MemorySurface } from './memory-surface.ts';
 
@@ -23,6 +24,8 @@ export async function testComio(options: {
   forge?: Forge | undefined;
   database?: StoreKind;
   roles?: Record<string, Role>;
+  /** Around the memory driver's sandboxes. */
+  wrap?: (sandbox: Sandbox) => Sandbox;
 }): Promise<TestComio> {
   await using building = new AsyncDisposableStack();
   const dataDir = await mkdtemp(join(tmpdir(), 'comio-test-'));
@@ -38,7 +41,16 @@ export async function testComio(options: {
     },
   );
   const database = building.use(await openTestDatabase(options.database ?? 'pglite'));
-  const driver = building.use(createMemoryDriver());
+  const memory = building.use(createMemoryDriver());
+  const { wrap = (sandbox: Sandbox) => sandbox } = options;
+  const driver: SandboxDriver = {
+    ...memory,
+    create: async (...given) => wrap(await memory.create(...given)),
+    async open(id) {
+      const found = await memory.open(id);
+      return found && wrap(found);
+    },
+  };
   const { surface, connect } = createMemorySurface(options.roles);
   const comio = building.use(
     await createComio({

@@ -158,8 +158,10 @@ export async function createCrashRun(
       await answered(2);
     },
     async undo() {
-      await say('@comio undo confirm');
+      await say('@comio undo');
       await answered(3);
+      await say('@comio undo confirm');
+      await answered(4);
     },
     effects: () =>
       effectsOf({ slack, github, pushes: world.pushes }, { repository, thread: said[0] ?? '', said }),

@@ -6,6 +6,8 @@ export interface GitOptions {
   /** Exit codes that are answers. Default: 0. */
   ok?: readonly number[] | undefined;
   signal?: AbortSignal | undefined;
+  /** Of the output; see Sandbox.pipe. */
+  maxBytes?: number | undefined;
 }
 
 /** Whatever the repository's own configuration says, none of it runs for us. */
@@ -59,6 +61,7 @@ export async function runGit(
     stdin: options.stdin === undefined ? undefined : Buffer.from(options.stdin),
     env: { ...ENVIRONMENT, ...options.env },
     signal: options.signal,
+    maxBytes: options.maxBytes,
   });
   if (!(options.ok ?? [0]).includes(result.exitCode)) {
     const said = result.stderr.trim().slice(-1000) || `exit code ${result.exitCode}`;

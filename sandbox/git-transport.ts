@@ -6,7 +6,7 @@ import { gitText, runGit } from './git-command.ts';
 import { type GitCredentials, type HostGitOptions, type HostGitResult, hostGit } from './host-git.ts';
 import { withProcessLock } from './process-lock.ts';
 import { type Sandbox, SandboxError } from './sandbox.ts';
-import { isRepository } from './workspace-git.ts';
+import { isRepository, setAside } from './workspace-git.ts';
 
 export interface Remote {
   /** HTTP(S), without credentials. */
@@ -96,7 +96,9 @@ export function createGitTransport({ dataDir, log }: { dataDir: string; log: Log
           await runGit(sandbox, ['index-pack', '--stdin'], { ...options, stdin: packed });
           await runGit(sandbox, ['update-ref', tracking(remote.ref), sha], options);
           await runGit(sandbox, ['update-ref', `refs/heads/${request.branch}`, sha], options);
-          await runGit(sandbox, ['read-tree', '--reset', '-u', sha], options);
+          // Beside a damaged repository there is somebody's work.
+          const damaged = await setAside(sandbox, `${UNFINISHED}/damaged`);
+          await runGit(sandbox, ['read-tree', '--reset', ...(damaged ? [] : ['-u']), sha], options);
         }
         const moved = await sandbox.pipe(['mv', UNFINISHED, '.git'], { signal });
         if (moved.exitCode !== 0) throw new SandboxError('git_failed', moved.stderr);
@@ -191,9 +193,8 @@ async function fetchFromSandbox(
   const pack = await runGit(sandbox, ['pack-objects', '--quiet', '--revs', '--thin', '--stdout'], {
     stdin: [sha, ...common.map((name) => `^${name}`), ''].join('\n'),
     signal,
+    maxBytes: MAX_PACK_BYTES,
   });
-  if (pack.stdout.length > MAX_PACK_BYTES)
-    throw new SandboxError('git_failed', 'The commits are too large to push');
   await git(['index-pack', '--stdin', '--fix-thin', '--strict', `--max-input-size=${MAX_PACK_BYTES}`], {
     stdin: pack.stdout,
   });

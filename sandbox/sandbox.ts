@@ -131,6 +131,8 @@ export interface Sandbox {
       cwd?: string | undefined;
       env?: Readonly<Record<string, string>> | undefined;
       signal?: AbortSignal | undefined;
+      /** Bytes of stdout; past it the program is killed and `too_large` thrown. Default: 64 MiB. */
+      maxBytes?: number | undefined;
     },
   ): Promise<PipeResult>;
   state(): Promise<SandboxState>;
@@ -159,6 +161,8 @@ export interface SandboxDriver extends AsyncDisposable {
 /** 1 MiB: what a file tool reads or writes at the most. */
 export const MAX_FILE_BYTES = 1_048_576;
 export const DEFAULT_COMMAND_MS = 300_000;
+/** 64 MiB: what the core takes from a program in a sandbox unless it asks for more. */
+export const DEFAULT_PIPE_BYTES = 67_108_864;
 
 export type SandboxErrorCode =
   | 'not_found'
@@ -182,3 +186,7 @@ export class SandboxError extends Error {
     this.code = code;
   }
 }
+
+/** What a pipe that passed its `maxBytes` throws. */
+export const tooMuch = (program: string, maxBytes: number): SandboxError =>
+  new SandboxError('too_large', `${program} printed more than ${maxBytes} bytes`);

@@ -34,6 +34,8 @@ export interface DiffOptions {
   paths?: readonly string[] | undefined;
   /** Compare with what is staged instead of the working directory. */
   staged?: boolean | undefined;
+  /** Of the diff's text; see Sandbox.pipe. */
+  maxBytes?: number | undefined;
 }
 
 export interface DiffStat {
@@ -56,7 +58,20 @@ export const isRepository = async (sandbox: Sandbox): Promise<boolean> =>
 /** Makes the workspace a repository whose first commit will be on `branch`; nothing if it is one. */
 export async function init(sandbox: Sandbox, branch: string): Promise<void> {
   if (await isRepository(sandbox)) return;
+  const damaged = await setAside(sandbox, DAMAGED);
   await runGit(sandbox, ['init', '--quiet', '--template=', `--initial-branch=${branch}`]);
+  if (damaged) await sandbox.pipe(['mv', DAMAGED, '.git/damaged']);
+}
+
+const DAMAGED = '.git-damaged';
+
+/**
+ * Moves what is in the place of a repository and none (code in the workspace can do that to it) to `path`, so that one
+ * can be made there and a person can still save what was in the other. False when there is nothing.
+ */
+export async function setAside(sandbox: Sandbox, path: string): Promise<boolean> {
+  await sandbox.pipe(['rm', '-rf', path]);
+  return (await sandbox.pipe(['mv', '.git', path])).exitCode === 0;
 }
 
 /** undefined before the first commit. */
@@ -102,12 +117,8 @@ function parseStatus(text: string): Status {
 
 /** A unified diff; '' when nothing differs. Binary files are named, not shown. */
 export async function diff(sandbox: Sandbox, options: DiffOptions = {}): Promise<string> {
-  return await gitText(sandbox, [
-    'diff',
-    '--no-ext-diff',
-    '--no-textconv',
-    ...(await range(sandbox, options)),
-  ]);
+  const argv = ['diff', '--no-ext-diff', '--no-textconv', ...(await range(sandbox, options))];
+  return await gitText(sandbox, argv, { maxBytes: options.maxBytes });
 }
 
 export async function diffStat(sandbox: Sandbox, options: DiffOptions = {}): Promise<DiffStat> {

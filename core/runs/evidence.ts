@@ -165,7 +165,9 @@ function failureList(failures: readonly CommandFact[]): string {
 }
 
 function fileList({ files }: DiffStat): string {
-  const shown = files.slice(0, MAX_FILES).map((file) => `- ${code(file.path)} ${plusMinus(file)}`);
+  const shown = files
+    .slice(0, MAX_FILES)
+    .map((file) => `- ${code(oneLine(file.path, 200))} ${plusMinus(file)}`);
   const rest = files.length > MAX_FILES ? `\n- … and ${files.length - MAX_FILES} more` : '';
   return `**Files**\n${shown.join('\n')}${rest}`;
 }

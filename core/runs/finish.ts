@@ -1,4 +1,6 @@
 import type { Sandbox } from '#sandbox/sandbox.ts';
+import { SandboxError, type SandboxErrorCode } from '#sandbox/sandbox.ts';
+import type { DiffStat } from '#sandbox/workspace-git.ts';
 import * as git from '#sandbox/workspace-git.ts';
 import type { Card } from '../conversations/card.ts';
 import type { Outbox } from '../conversations/outbox.ts';
@@ -73,10 +75,9 @@ export async function finalCard(
   journal: Journal,
   sandbox: Sandbox,
   end: { words: string; stopped?: string | undefined; failed?: string | undefined },
-): Promise<{ card: Card; endCheckpoint: string }> {
-  const endCheckpoint = await git.checkpoint(sandbox, `end/${journal.turn.id}`);
-  const from = journal.turn.checkpoint;
-  const diffStat = from ? await git.diffStat(sandbox, { from, to: endCheckpoint }) : undefined;
+): Promise<{ card: Card; endCheckpoint: string | undefined; failed: string | undefined }> {
+  const { endCheckpoint, diffStat, problem } = await observe(journal, sandbox);
+  const failed = end.failed ?? problem;
   const card = composeFinal({
     verb: journal.turn.verb,
     words: end.words,
@@ -87,7 +88,40 @@ export async function finalCard(
         ? undefined
         : { number: journal.run.pull_request ?? 0, url: journal.run.pull_request_url },
     stopped: end.stopped,
-    failed: end.failed,
+    failed,
   });
-  return { card, endCheckpoint };
+  return { card, endCheckpoint, failed };
 }
+
+/** Milliseconds the last look at the workspace may take; a filter that code in it configured may run for ever. */
+const OBSERVE_MS = 120_000;
+
+/**
+ * What changed in the turn. Code in the sandbox can damage its repository, or make git wait: a turn ends all the same,
+ * and says what could not be seen.
+ */
+async function observe(
+  journal: Journal,
+  sandbox: Sandbox,
+): Promise<{ endCheckpoint?: string; diffStat?: DiffStat; problem?: string }> {
+  const signal = AbortSignal.timeout(OBSERVE_MS);
+  const limited: Sandbox = {
+    ...sandbox,
+    pipe: (argv, options) => sandbox.pipe(argv, { ...options, signal }),
+  };
+  try {
+    const endCheckpoint = await git.checkpoint(limited, `end/${journal.turn.id}`);
+    const from = journal.turn.checkpoint;
+    return from
+      ? { endCheckpoint, diffStat: await git.diffStat(limited, { from, to: endCheckpoint }) }
+      : { endCheckpoint };
+  } catch (error) {
+    const damaged = error instanceof SandboxError && MENDABLE.includes(error.code);
+    if (!damaged && !signal.aborted) throw error;
+    const why = damaged ? error.message : 'git did not end in time.';
+    return { problem: `What changed could not be seen; the files are as they are. ${why}` };
+  }
+}
+
+/** What code in the sandbox can bring about; the others come and go with the sandbox itself. */
+const MENDABLE: readonly SandboxErrorCode[] = ['git_failed', 'io_failed', 'too_large'];

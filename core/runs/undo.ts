@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely';
 import { z } from 'zod';
-import type { Sandbox } from '#sandbox/sandbox.ts';
+import { type Sandbox, SandboxError } from '#sandbox/sandbox.ts';
 import * as git from '#sandbox/workspace-git.ts';
 import type { Card } from '../conversations/card.ts';
 import { textCard } from '../conversations/card.ts';
@@ -31,7 +31,7 @@ export async function previewUndo(db: Kysely<Schema>, journal: Journal, sandbox:
   const target = await undoable(db, journal.run.id);
   if (!target?.checkpoint) return nothing;
   const now = await git.checkpoint(sandbox, `undo/${journal.turn.id}`);
-  const diff = await git.diffTrees(sandbox, now, target.checkpoint);
+  const diff = await shownDiff(sandbox, now, target.checkpoint);
   return {
     title: `Undo: ${gist(target.request, 80)}`,
     tone: 'warning',
@@ -50,6 +50,20 @@ export async function previewUndo(db: Kysely<Schema>, journal: Journal, sandbox:
     ],
     footer: 'Or answer `undo confirm`. What you have now is kept as a checkpoint either way.',
   };
+}
+
+/** Bytes of a diff that a card is made of; each surface shows less. */
+const MAX_DIFF = 262_144;
+
+async function shownDiff(sandbox: Sandbox, from: string, to: string): Promise<string> {
+  try {
+    return await git.diff(sandbox, { from, to, maxBytes: MAX_DIFF });
+  } catch (error) {
+    if (!(error instanceof SandboxError) || error.code !== 'too_large') throw error;
+  }
+  const { files, insertions, deletions } = await git.diffStat(sandbox, { from, to });
+  const list = files.slice(0, 100).map((file) => `${file.path} | +${file.insertions} -${file.deletions}`);
+  return [`${files.length} files, +${insertions} -${deletions}: too much to show`, ...list].join('\n');
 }
 
 /**

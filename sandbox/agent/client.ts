@@ -1,11 +1,13 @@
 import type { Readable, Writable } from 'node:stream';
 import { type ZodType, z } from 'zod';
 import {
+  DEFAULT_PIPE_BYTES,
   type ExecOptions,
   type ExecResult,
   type Sandbox,
   SandboxError,
   type SandboxFiles,
+  tooMuch,
 } from '../sandbox.ts';
 import { createFrameReader, encodeFrame, PROTOCOL, type Request, type Response } from './frames.ts';
 
@@ -34,8 +36,6 @@ type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
 
 /** Input is sent in frames of this size. */
 const CHUNK = 262_144;
-/** More than this from one `pipe` ends the connection. */
-const MAX_PIPE_BYTES = 1_073_741_824;
 
 const nothing = z.undefined();
 const execResult = z.object({
@@ -141,16 +141,22 @@ export async function connectAgent(from: Readable, to: Writable): Promise<AgentC
         answer.then(({ value }) => parse(execResult, value)),
       );
     },
-    async pipe(argv, { stdin, cwd, env, signal } = {}) {
+    async pipe(argv, { stdin, cwd, env, signal, maxBytes = DEFAULT_PIPE_BYTES } = {}) {
       signal?.throwIfAborted();
       const chunks: Buffer[] = [];
       let size = 0;
       const onOutput = (bytes: Buffer): void => {
         size += bytes.length;
-        if (size > MAX_PIPE_BYTES) end();
-        else chunks.push(bytes);
+        if (size <= maxBytes) chunks.push(bytes);
+        else refuse();
       };
       const { id, answer, cancel } = start({ op: 'pipe', argv: [...argv], cwd, env }, { onOutput });
+      const refuse = (): void => {
+        cancel();
+        pending.get(id)?.reject(tooMuch(argv[0], maxBytes));
+        pending.delete(id);
+        chunks.length = 0;
+      };
       for (let at = 0; open && at < (stdin?.length ?? 0); at += CHUNK) {
         to.write(encodeFrame({ id, op: 'stdin' }, stdin?.subarray(at, at + CHUNK)));
       }

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:os';
-import type { PipeResult } from '../sandbox.ts';
+import { type PipeResult, tooMuch } from '../sandbox.ts';
 import { couldNotRun } from './commands.ts';
 import { killTree } from './processes.ts';
 
@@ -61,11 +61,27 @@ export function startPipe(argv: readonly [string, ...string[]], options: PipeOpt
   };
 }
 
-export async function collectPipe(pipe: RunningPipe): Promise<PipeResult> {
+/** `abort`: ends the program that prints more than `maxBytes`. */
+export async function collectPipe(
+  pipe: RunningPipe,
+  { maxBytes, program, abort }: { maxBytes: number; program: string; abort: () => void },
+): Promise<PipeResult> {
   const chunks: Buffer[] = [];
   const reading = (async () => {
-    for await (const chunk of pipe.stdout) chunks.push(chunk);
+    let size = 0;
+    for await (const chunk of pipe.stdout) {
+      size += chunk.length;
+      if (size <= maxBytes) {
+        chunks.push(chunk);
+        continue;
+      }
+      abort();
+      throw tooMuch(program, maxBytes);
+    }
   })();
-  const [exit] = await Promise.all([pipe.exit, reading]);
-  return { ...exit, stdout: Buffer.concat(chunks) };
+  // The reading first: what it refuses ends the program, and that is then no news.
+  const [read, exit] = await Promise.allSettled([reading, pipe.exit]);
+  if (read.status === 'rejected') throw read.reason;
+  if (exit.status === 'rejected') throw exit.reason;
+  return { ...exit.value, stdout: Buffer.concat(chunks) };
 }

@@ -8,7 +8,13 @@ import { collectPipe } from '../agent/pipe.ts';
 import { killMarked } from '../agent/processes.ts';
 import { gitGrep } from '../agent/search.ts';
 import { createWorkspace, type Workspace } from '../agent/workspace.ts';
-import { type Sandbox, type SandboxDriver, SandboxError, type SandboxState } from '../sandbox.ts';
+import {
+  DEFAULT_PIPE_BYTES,
+  type Sandbox,
+  type SandboxDriver,
+  SandboxError,
+  type SandboxState,
+} from '../sandbox.ts';
 
 export interface MemoryDriverOptions {
   /** Where sandboxes are kept; they then outlive the driver. Default: a directory of its own, removed with it. */
@@ -135,10 +141,13 @@ function createSandbox(directory: string, id: string, key: string, onDestroyed: 
     },
     exec: async (command, options) => running().exec(command, options),
     async pipe(argv, options = {}) {
-      const pipe = await running().pipe(argv, options);
+      const { maxBytes = DEFAULT_PIPE_BYTES } = options;
+      const refusing = new AbortController();
+      const signal = AbortSignal.any([refusing.signal, ...(options.signal ? [options.signal] : [])]);
+      const pipe = await running().pipe(argv, { ...options, signal });
       if (options.stdin !== undefined) pipe.write(options.stdin);
       pipe.end();
-      return await collectPipe(pipe);
+      return await collectPipe(pipe, { maxBytes, program: argv[0], abort: () => refusing.abort() });
     },
     state,
     async stop() {

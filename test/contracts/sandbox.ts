@@ -335,6 +335,14 @@ export function sandboxContract(
         expect(result.exitCode).toBe(0);
       });
 
+      it('takes no more than it was told to, and ends what prints on', async () => {
+        const endless = sandbox.pipe(['yes', 'on and on'], { maxBytes: 1_000_000 });
+        await expect(endless).rejects.toEqual(code('too_large'));
+        await expect.poll(() => processesOf(sandbox, 'yes on and on')).toBe(0);
+        const just = await sandbox.pipe(['head', '-c', '1000', '/dev/zero'], { maxBytes: 1000 });
+        expect(just.stdout).toHaveLength(1000);
+      });
+
       it('says when there is no such program', async () => {
         await expect(sandbox.pipe(['no-such-program'])).rejects.toEqual(code('io_failed'));
       });

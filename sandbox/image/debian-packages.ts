@@ -20,7 +20,7 @@ export async function installDebianPackages(
       `Missing here: ${names}. On Debian, as root: apt-get install ${names}`,
     );
   }
-  const onWait = () => onProgress('Waiting for another process that installs Debian packages');
+  const onWait = () => onProgress('Waiting until others have installed their Debian packages');
   await withProcessLock('debian packages', { onWait, signal }, async () => {
     onProgress(`Installing from Debian packages: ${names}`);
     // dpkg needs the administrator's programs, which are not in the PATH of every root.

@@ -4,9 +4,9 @@ import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import type { AxeResults } from 'axe-core';
 import type { Page } from 'playwright-core';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { STATUS_PAGE_CSP, type StatusView, statusPage } from '#core/status-page.ts';
-import { ensureChromium, withPage } from '#test/support/chromium.ts';
+import { withPage } from '#test/support/chromium.ts';
 
 const now = new Date('2026-03-02T09:15:00Z');
 const ago = (minutes: number) => new Date(now.getTime() - minutes * 60_000);
@@ -104,11 +104,6 @@ const hostile: StatusView = {
 };
 const views = { busy, quiet, hostile };
 
-let chromium: string;
-beforeAll(async () => {
-  chromium = await ensureChromium({ say: (line) => process.stderr.write(`${line}\n`) });
-});
-
 /** The page as a browser gets it from the server: over HTTP, with its policy. */
 async function open<T>(
   view: StatusView,
@@ -127,7 +122,7 @@ async function open<T>(
       colorScheme: look.colorScheme ?? 'light',
       viewport: { width: 1100, height: 900 },
     };
-    return await withPage(chromium, options, async (page) => {
+    return await withPage(options, async (page) => {
       const problems: string[] = [];
       page.on('console', (message) => problems.push(`${message.type()}: ${message.text()}`));
       page.on('pageerror', (error) => problems.push(String(error)));

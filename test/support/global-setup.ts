@@ -1,6 +1,6 @@
 import type { TestProject } from 'vitest/node';
 import { createDockerClient } from '#sandbox/docker-client.ts';
-import { ensureChromium } from './chromium.ts';
+import { ensureHostPrograms } from './host-programs.ts';
 import { ensurePostgresImage } from './postgres-image.ts';
 import { prepareDocker } from './prepare-docker.ts';
 import { removeContainers } from './run.ts';
@@ -21,9 +21,10 @@ const say = (line: string): void => console.error(line);
 export default async ({ provide }: TestProject): Promise<() => Promise<void>> => {
   const { DOCKER_HOST, POSTGRES_TEST_URL } = process.env;
   await prepareDocker(say, DOCKER_HOST);
-  if (!POSTGRES_TEST_URL) await ensurePostgresImage(createDockerClient(DOCKER_HOST));
-  // The one file that needs it fails without; the others run wherever Docker does.
-  await ensureChromium({ say }).catch((error: unknown) => say(String(error)));
+  await Promise.all([
+    POSTGRES_TEST_URL ? undefined : ensurePostgresImage(createDockerClient(DOCKER_HOST)),
+    ensureHostPrograms(say),
+  ]);
   const run = String(process.pid);
   provide('testRun', run);
   return () => removeContainers(run);

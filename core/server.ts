@@ -1,4 +1,5 @@
 import { Hono } from 'hono';
+import { HTTPException } from 'hono/http-exception';
 import type { Logger } from '#observability/log.ts';
 import type { Metrics } from '#observability/metrics.ts';
 import { STATUS_PAGE_CSP, type StatusView, statusPage } from './status-page.ts';
@@ -12,7 +13,15 @@ export function createServer(deps: {
   log: Logger;
 }): Hono {
   const app = new Hono();
+  const metrics = fresh(() => deps.metrics.registry.metrics());
+  const status = fresh(deps.status);
   app.onError((error, context) => {
+    // A body that is too long, for instance: whoever sends it is told, and cannot fill the log.
+    if (error instanceof HTTPException) return error.getResponse();
+    if (context.req.raw.signal.aborted) {
+      deps.log.debug({ path: context.req.path }, 'a request was given up by whoever sent it');
+      return context.body(null, 400);
+    }
     deps.log.error({ err: error, path: context.req.path }, 'request failed');
     return context.json({ error: 'internal error' }, 500);
   });
@@ -25,12 +34,12 @@ export function createServer(deps: {
     );
   });
   app.get('/metrics', async (context) =>
-    context.body(await deps.metrics.registry.metrics(), 200, {
+    context.body(await metrics(), 200, {
       'content-type': deps.metrics.registry.contentType,
     }),
   );
   app.get('/', async (context) =>
-    context.html(statusPage(await deps.status()), 200, {
+    context.html(statusPage(await status()), 200, {
       'content-security-policy': STATUS_PAGE_CSP,
       'cache-control': 'no-store',
       'referrer-policy': 'no-referrer',
@@ -38,4 +47,22 @@ export function createServer(deps: {
     }),
   );
   return app;
+}
+
+/** Milliseconds an answer is given again: however many ask, the database and the sandbox driver are asked this often. */
+const FRESH_MS = 1000;
+
+/** Failures are not kept. */
+function fresh<T>(read: () => Promise<T>): () => Promise<T> {
+  let known: { at: number; answer: Promise<T> } | undefined;
+  return async () => {
+    const now = performance.now();
+    if (known === undefined || now - known.at > FRESH_MS) known = { at: now, answer: read() };
+    try {
+      return await known.answer;
+    } catch (error) {
+      known = undefined;
+      throw error;
+    }
+  };
 }

@@ -9,9 +9,27 @@ export interface Logger {
   child(fields: object): Logger;
 }
 
+/**
+ * What went wrong and where. Nothing else an error carries: databases hang the statement's values on it, and HTTP
+ * clients the request, which is what people wrote.
+ */
+function told(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { name, message, stack, cause } = error;
+  const own = new Map<string, unknown>(Object.entries(error));
+  const marks = ['code', 'status', 'statusCode'].map((key) => [key, own.get(key)] as const);
+  return {
+    type: name,
+    message,
+    stack,
+    ...Object.fromEntries(marks.filter(([, value]) => ['string', 'number'].includes(typeof value))),
+    ...(cause === undefined ? {} : { cause: told(cause) }),
+  };
+}
+
 /** JSON lines on stderr, so that stdout stays free for what people read. Every line passes `redact`. */
 export const createLogger = (level: string, redact: (text: string) => string = (text) => text): Logger =>
   pino(
-    { level, timestamp: pino.stdTimeFunctions.isoTime },
+    { level, timestamp: pino.stdTimeFunctions.isoTime, serializers: { err: told, error: told } },
     { write: (line: string) => void process.stderr.write(redact(line)) },
   );

@@ -101,7 +101,7 @@ describe('npm start with something wrong', () => {
       comio([], { PORT: 'http', LOG_LEVEL: 'loud', SLACK_BOT_TOKEN: 'wrong-token-value' }),
     );
     expect(code).toBe(2);
-    expect(err).toContain('3 problem(s)');
+    expect(err).toContain('3 problems');
     for (const name of ['PORT', 'LOG_LEVEL', 'SLACK_BOT_TOKEN']) expect(err).toMatch(`  ${name}: `);
     expect(err).not.toContain('wrong-token-value');
     expect(err).not.toMatch(/^\s+at /m);

@@ -5,8 +5,10 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/fixtures/**', 'node_modules/**'],
     globalSetup: ['test/support/global-setup.ts'],
-    testTimeout: 60_000,
+    // They bound what has failed: two cores, or the shared machine of a CI, make a test many times slower.
+    testTimeout: 180_000,
     hookTimeout: 300_000,
+    expect: { poll: { timeout: 60_000 } },
     // Two cores are the smallest machine we promise to be tested on.
     maxWorkers: 2,
   },

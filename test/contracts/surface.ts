@@ -62,7 +62,7 @@ export interface SurfaceHarness extends AsyncDisposable {
 /** `operators`: whether the surface's setting names who may start runs. Whatever the surface hears goes to `receive`. */
 export type SurfaceSetup = (options: { receive: Receive; operators: boolean }) => Promise<SurfaceHarness>;
 
-const WAIT_MS = 10_000;
+const WAIT_MS = 60_000;
 
 /** What every surface does, seen from both of its sides. */
 export function surfaceContract(name: string, setup: SurfaceSetup): void {

@@ -145,7 +145,7 @@ export async function createCrashRun(
         reactions.some(({ name }) => name === 'white_check_mark' || name === 'x'),
       );
       return ends.length === count;
-    }, 120_000);
+    }, 300_000);
   }
   return {
     repository,

@@ -143,7 +143,7 @@ export async function startCrashingService(options: {
       passed = [];
       name = createNamer();
     },
-    async idle(ms = 90_000) {
+    async idle(ms = 240_000) {
       for (const until = Date.now() + ms; Date.now() < until; ) {
         if (broken) throw broken;
         if ((await pending()) === 0) return;

@@ -139,7 +139,7 @@ describe('a service killed by SIGKILL', () => {
     expect(expected.messages).toHaveLength(2 * SAID);
   });
 
-  it('leaves exactly one of every effect, wherever it is killed', { timeout: 900_000 }, async () => {
+  it('leaves exactly one of every effect, wherever it is killed', { timeout: 1_200_000 }, async () => {
     const killed: string[] = [];
     const missed: string[] = [];
 
@@ -183,7 +183,7 @@ describe('a service killed by SIGKILL', () => {
     expect(new Set([...all].map(kindOfPoint))).toEqual(new Set(kinds));
   });
 
-  it('leaves one of every effect when only the answers are lost', { timeout: 120_000 }, async () => {
+  it('leaves one of every effect when only the answers are lost', { timeout: 300_000 }, async () => {
     await using lane = await createLane(world, 'lost-answers');
     const { slack, service } = lane;
     const { github } = world;

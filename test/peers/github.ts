@@ -235,7 +235,7 @@ export async function createGitHubPeer({
   async function deliver(owner: string, event: string, action: string, id: number, times = 1): Promise<void> {
     if (!installed.has(owner)) return;
     const key = `${event}.${action}:${id}`;
-    while (!told.has(key)) await once(events, 'told', { signal: AbortSignal.timeout(10_000) });
+    while (!told.has(key)) await once(events, 'told', { signal: AbortSignal.timeout(60_000) });
     const hook = told.get(key);
     told.delete(key);
     if (hook) await deliveries.send(event, hook, { times });

@@ -417,7 +417,7 @@ export async function createSlackPeer(
       return (await message(ts, channel))?.reactions.map(({ name }) => name) ?? [];
     },
 
-    async until(find, ms = 30_000) {
+    async until(find, ms = 120_000) {
       const end = Date.now() + ms;
       for (;;) {
         // Listening begins before the question, so that no change falls between the two.

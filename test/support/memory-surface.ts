@@ -124,7 +124,7 @@ export function createMemorySurface(roles: Record<string, Role> = { ada: 'operat
         user,
       );
     },
-    async until(find, ms = 30_000) {
+    async until(find, ms = 120_000) {
       const signal = AbortSignal.timeout(ms);
       for (;;) {
         const found = find(shown);

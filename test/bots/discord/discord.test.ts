@@ -64,7 +64,7 @@ const said = (text: string): Promise<Inbound> =>
         throw new Error(`"${text}" has not arrived; there are: ${inbox.map((i) => i.text).join(' | ')}`);
       return found;
     },
-    { timeout: 20_000 },
+    { timeout: 60_000 },
   );
 
 test('a mention becomes a thread, a reaction and a card that is edited', async () => {
@@ -128,7 +128,7 @@ test('a command at a channel’s root is stored, then acknowledged; the first po
   const inbound = await said('new a recipe API');
   expect(peer.answers(id)).toEqual([]);
   release();
-  await vi.waitFor(() => expect(peer.answers(id)).toHaveLength(1));
+  await expect.poll(() => peer.answers(id)).toHaveLength(1);
   expect(peer.answers(id)[0]).toMatchObject({ type: 4, data: { flags: 64 } });
 
   expect(inbound.conversation.rootless).toBe(true);
@@ -175,7 +175,7 @@ test('a press is stored, then acknowledged once, however often it is delivered',
   if (!card) throw new Error('no card');
   expect(peer.buttons(card)).toEqual(['Stop']);
   const id = peer.press({ on: card, by: ada, label: 'Stop', deliver: 3 });
-  await vi.waitFor(() => expect(peer.answers(id)).toEqual([{ type: 6 }]));
+  await expect.poll(() => peer.answers(id)).toEqual([{ type: 6 }]);
   expect(inbox.filter((inbound) => inbound.kind === 'action')).toMatchObject([
     { action: { id: 'stop', value: 'run:7' }, conversation: { key: conversation.key } },
   ]);
@@ -220,7 +220,7 @@ test('a lost connection is resumed, and what was said meanwhile arrives', async 
   peer.drop();
   peer.say({ in: peer.ids.channel, by: ada, text: 'status', mention: 'bot' });
   await said('status');
-  await vi.waitFor(() => expect(surface.status().connected).toBe(true));
+  await expect.poll(() => surface.status().connected).toBe(true);
 });
 
 test('what was said while no session was open is caught up with, roles included', async () => {

@@ -147,8 +147,11 @@ describe.each(['HTTP', 'Socket Mode'])('Slack over %s', (way) => {
     await slack.idle();
     await comio.idle(75);
     const [root = ''] = roots;
-    const preview = (await slack.thread(root)).find((message) => text(message).includes('[Keep]'));
-    await slack.press({ ts: preview?.ts ?? '', user: 'ada', actionId: 'undo-keep', copies: COPIES });
+    const preview = await slack.until(
+      async () => (await slack.thread(root)).find((message) => text(message).includes('[Keep]')),
+      60_000,
+    );
+    await slack.press({ ts: preview.ts, user: 'ada', actionId: 'undo-keep', copies: COPIES });
     await slack.idle();
     await comio.idle(78);
 

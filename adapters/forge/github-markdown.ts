@@ -50,7 +50,8 @@ export const plain = (text: string): string =>
 /** A code block that its content cannot end. */
 export function fence(text: string, language = ''): string {
   const content = visible(text);
-  const longest = Math.max(2, ...Array.from(content.matchAll(/`+/g), ([run]) => run.length));
+  let longest = 2;
+  for (const [run] of content.matchAll(/`+/g)) longest = Math.max(longest, run.length);
   const mark = '`'.repeat(longest + 1);
   return `${mark}${/^[\w+#.-]{0,40}$/.test(language) ? language : ''}\n${content}\n${mark}`;
 }

@@ -18,13 +18,31 @@ export function testCounts(output: string): TestCounts | undefined {
   };
 }
 
-/** The counts of a command's output, unless the command only prints (`cat test.log`). */
+/**
+ * The counts of a command's output, unless the command only prints (`cat test.log`, `node -e …`) or a summary is among
+ * its own words (`npm test >/dev/null; echo "12 passed in 1s"`). A script of the repository is believed: whoever reads
+ * what was run can read that as well.
+ */
 export const countsOf = (command: string, output: string): TestCounts | undefined =>
-  isInspection(command) ? undefined : testCounts(output);
+  onlyPrints(command) || testCounts(command.replaceAll('\\n', '\n').replace(/['"]/g, '\n'))
+    ? undefined
+    : testCounts(output);
+
+const onlyPrints = (command: string): boolean =>
+  simpleCommands(command).every((words) => INSPECTORS.has(words[0] ?? '') || isInline(words));
+
+/** Code that is written in the command itself, and is no test runner. */
+const isInline = (words: readonly string[]): boolean =>
+  /^(node|deno|bun|python[\d.]*|perl|ruby|php|(ba|da)?sh)$/.test(words[0] ?? '') &&
+  words.slice(1).some((word) => /^(-\w*[cepr]|--eval|--print|eval)$/.test(word)) &&
+  !words.some(isTestCommand) &&
+  !isTestRun(words);
 
 /** A command that is a test run by its name, whatever it printed. */
-export const isTestCommand = (command: string): boolean =>
-  simpleCommands(command).some((words) => TEST_COMMAND.test(words.join(' ')));
+export const isTestCommand = (command: string): boolean => simpleCommands(command).some(isTestRun);
+
+/** The beginning tells; on a long row of slashes the expression would take minutes. */
+const isTestRun = (words: readonly string[]): boolean => TEST_COMMAND.test(words.join(' ').slice(0, 300));
 
 const TEST_COMMAND = new RegExp(
   [
@@ -123,12 +141,14 @@ const mocha: Recogniser = (lines) =>
     return [counts(Number(passing[1]), numberOf(block, 'failing'), numberOf(block, 'pending'))];
   });
 
+const PYTEST_PART = String.raw`\d+ (passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?|rerun|subtests passed)`;
+const PYTEST_SUMMARY = new RegExp(
+  String.raw`^(=+ )?(${PYTEST_PART}(, ${PYTEST_PART})*|no tests ran) in [\d.]+s`,
+);
+
 const pytest: Recogniser = (lines) =>
   lines.flatMap((line) => {
-    const part = String.raw`\d+ (passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?|rerun|subtests passed)`;
-    const summary = new RegExp(String.raw`^(=+ )?(${part}(, ${part})*|no tests ran) in [\d.]+s`).exec(
-      line,
-    )?.[2];
+    const summary = PYTEST_SUMMARY.exec(line)?.[2];
     if (summary === undefined) return [];
     const passed = Number(/(?:^|, )(\d+) passed/.exec(summary)?.[1] ?? 0);
     const failed = Number(/(?:^|, )(\d+) failed/.exec(summary)?.[1] ?? 0);

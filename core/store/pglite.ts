@@ -3,6 +3,7 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { vector } from '@electric-sql/pglite-pgvector';
+import { PolitePglite } from './polite-pglite.ts';
 import { pgliteParsers } from './types.ts';
 
 /** The default of 128 MB buys an embedded database nothing and costs 130 MB of memory. */
@@ -10,14 +11,17 @@ const startParams = [...PGlite.defaultStartParams, '-c', 'shared_buffers=16MB'];
 
 const directoryOf = (dataDir: string): string => join(dataDir, 'pglite');
 
-const open = (directory: string, backup?: Blob): Promise<PGlite> =>
-  PGlite.create({
+const open = async (directory: string, backup?: Blob): Promise<PGlite> => {
+  const pglite = new PolitePglite({
     dataDir: directory,
     extensions: { vector },
     parsers: pgliteParsers,
     startParams,
     ...(backup ? { loadDataDir: backup } : {}),
   });
+  await pglite.waitReady;
+  return pglite;
+};
 
 export const pgliteExists = (dataDir: string): boolean => existsSync(directoryOf(dataDir));
 

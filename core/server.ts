@@ -13,8 +13,8 @@ export function createServer(deps: {
   log: Logger;
 }): Hono {
   const app = new Hono();
-  const metrics = fresh(() => deps.metrics.registry.metrics());
-  const status = fresh(deps.status);
+  const metrics = shared(() => deps.metrics.registry.metrics());
+  const status = shared(deps.status, STATUS_MS);
   app.onError((error, context) => {
     // A body that is too long, for instance: whoever sends it is told, and cannot fill the log.
     if (error instanceof HTTPException) return error.getResponse();
@@ -49,17 +49,22 @@ export function createServer(deps: {
   return app;
 }
 
-/** Milliseconds an answer is given again: however many ask, the database and the sandbox driver are asked this often. */
-const FRESH_MS = 1000;
+/** Milliseconds the status page's answer is given again: however many look at it, the sandbox driver is asked this often. */
+const STATUS_MS = 1000;
 
-/** Failures are not kept. */
-function fresh<T>(read: () => Promise<T>): () => Promise<T> {
-  let known: { at: number; answer: Promise<T> } | undefined;
+/** Whoever asks while an answer is sought gets the same; so does who asks within `forMs` after. Failures are not kept. */
+function shared<T>(read: () => Promise<T>, forMs = 0): () => Promise<T> {
+  let known: Promise<T> | undefined;
+  let until = Number.POSITIVE_INFINITY;
   return async () => {
-    const now = performance.now();
-    if (known === undefined || now - known.at > FRESH_MS) known = { at: now, answer: read() };
+    if (performance.now() >= until) known = undefined;
+    if (known) return await known;
+    until = Number.POSITIVE_INFINITY;
+    known = read();
     try {
-      return await known.answer;
+      const answer = await known;
+      until = performance.now() + forMs;
+      return answer;
     } catch (error) {
       known = undefined;
       throw error;

@@ -44,6 +44,8 @@ const AMID: Record<Phase, [start: string, ms: number][]> = {
 
 /** What the second and third phase would only repeat: they send like the first, and think again and again. */
 const REPEATED = /\((\d\d|[3-9])\)$|^sent: |: (seen|done)$|^message|^step ([4-9]|1\d).*Thinking/;
+const COUNTED = / \(\d+\)$/;
+
 const COVERED: Record<Phase, RegExp> = {
   import: /\((\d\d|[3-9])\)$/,
   fix: REPEATED,
@@ -178,9 +180,11 @@ describe('a service killed by SIGKILL', () => {
     console.log(`not reached again: ${missed.join(', ') || 'none'}`);
     for (const lane of lanes) if (lane.status === 'rejected') throw lane.reason;
     expect(all.size).toBeGreaterThanOrEqual(30);
-    // Of the kinds of points none may be left out.
-    const kinds = PHASES.flatMap((phase) => points[phase].map((point) => kindOfPoint(`${phase}: ${point}`)));
-    expect(new Set([...all].map(kindOfPoint))).toEqual(new Set(kinds));
+    // Of the kinds of points none may be left out; what is counted may not come so often in a process that died before.
+    const kinds = PHASES.flatMap((phase) =>
+      points[phase].filter((point) => !COUNTED.test(point)).map((point) => kindOfPoint(`${phase}: ${point}`)),
+    );
+    expect([...new Set([...all].map(kindOfPoint))]).toEqual(expect.arrayContaining(kinds));
   });
 
   it('leaves one of every effect when only the answers are lost', { timeout: 300_000 }, async () => {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -67,8 +67,10 @@ export function createMemoryDriver(options: MemoryDriverOptions = {}): SandboxDr
         await mkdir(join(directory, name), { recursive: true });
       }
       await writeFile(join(directory, 'home/.gitconfig'), GIT_CONFIG);
-      await writeFile(join(directory, 'key.new'), spec.key);
-      await rename(join(directory, 'key.new'), join(directory, 'key'));
+      // Of its own name: another may make the same sandbox at this moment.
+      const written = join(directory, `key.${randomUUID()}`);
+      await writeFile(written, spec.key);
+      await rename(written, join(directory, 'key'));
       const sandbox = await load(id);
       if (sandbox === undefined)
         throw new SandboxError('create_failed', `${spec.key} vanished as it was made`);

@@ -134,8 +134,12 @@ function closing(line: string, from: number, length: number): number | undefined
   return undefined;
 }
 
-/** The @ before a name; a whole e-mail address is none. */
-const MENTION = /((?<![\w@.+-])[\w.+-]+@[a-z\d][\w-]*(?:\.[\w-]+)+(?![\w@-]))|@(?=[a-z\d])/gi;
+/**
+ * The @ before a name; a whole e-mail address is none, but one that begins with `_` may be emphasis around a name. GitHub
+ * looks for names after it has put characters in the place of references (`&#64;ada`, `@&#97;da`).
+ */
+const MENTION =
+  /((?<![\w@.+-])[a-z\d](?:[\w.+-]*[a-z\d])?@[a-z\d][\w-]*(?:\.[\w-]+)+(?![\w@-]))|@(?=[a-z\d&])|&(?=#|commat;)/gi;
 
 /**
  * Takes the meaning from tags, comments, images and mentions. What is put in changes nothing to the eye, whether

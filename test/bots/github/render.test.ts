@@ -59,6 +59,12 @@ const fragments = fc.constantFrom(
   ],
   ...[
     '![x][a]',
+    '&commat;',
+    '&#64;',
+    '@&#97;da',
+    'ada.b',
+    '@ada.b',
+    '_@ada.b_',
     '<script>',
     '<a href="',
     '"',
@@ -147,6 +153,22 @@ describe('any card', () => {
       }),
       { numRuns: 1000 },
     );
+  });
+
+  it.each([
+    '_@ada.b_',
+    '__@ada.b__',
+    'x _@ada.b_ y',
+    '&#64;ada',
+    '&#x40;ada',
+    '&commat;ada',
+    '@&#97;da',
+    '@&fjlig;',
+  ])('notifies nobody by %s', (text) => {
+    expect(read(safeMarkdown(text)).mentions).toEqual([]);
+    expect(
+      read(show(blockCard({ type: 'fields', fields: [{ label: text, value: text }] }))).mentions,
+    ).toEqual([]);
   });
 
   it('fits, however long, and says how much was cut', () => {

@@ -18,9 +18,11 @@ import { createInbox } from './conversations/inbox.ts';
 import { createOutbox } from './conversations/outbox.ts';
 import type { Receive, Surface, SurfaceName } from './conversations/surface.ts';
 import { withPatience } from './projects/patient-forge.ts';
+import { createRunCommands } from './runs/commands.ts';
 import { createEngine } from './runs/engine.ts';
 import { createReaper } from './runs/reaper.ts';
 import { createStops } from './runs/stops.ts';
+import { openTurn } from './runs/turns.ts';
 import { createServer } from './server.ts';
 import { openTurnCount, statusView } from './status-view.ts';
 import { type Database, openDatabase } from './store/database.ts';
@@ -107,13 +109,16 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
     onReceived: ({ conversation }, result) => metrics.messages.inc({ surface: conversation.surface, result }),
   });
   building.use(createReaper({ db, driver, idleMs: config.SANDBOX_IDLE_MINUTES * 60_000, log }));
+  const runCommands = createRunCommands({ outbox, jobs });
   const { dispatch, giveUp } = createDispatch({
     db,
-    jobs,
     outbox,
     stops,
     surfaces: () => surfaces,
     forge,
+    handlers: [runCommands],
+    talk: runCommands.talk,
+    openTurn,
     log,
   });
   const engine = createEngine({

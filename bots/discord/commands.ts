@@ -62,6 +62,28 @@ export const commands: RESTPutAPIApplicationCommandsJSONBody = [
         description: 'What is broken; empty: whatever the tests show',
         required: false,
       }),
+      subcommand('deploy', 'Put a commit into an environment', {
+        name: 'environment',
+        description: 'staging or production; empty: staging',
+        required: false,
+      }),
+      subcommand('rollback', 'Put the release before the live one back', {
+        name: 'environment',
+        description: 'staging or production; empty: staging',
+        required: false,
+      }),
+      subcommand('logs', 'The newest lines a deployment printed', {
+        name: 'environment',
+        description: 'staging or production; empty: staging',
+        required: false,
+      }),
+      subcommand('incidents', 'What is wrong with this project, and what was'),
+      subcommand('approve', 'Approve what waits for it in this thread'),
+      subcommand('reject', 'Reject what waits for approval in this thread', {
+        name: 'reason',
+        description: 'Why, for whoever asked',
+        required: false,
+      }),
       subcommand('status', 'What is going on in this thread'),
       subcommand('stop', 'Stop the work; what is done is kept'),
       subcommand('undo', 'Take back the last turn, after showing the difference'),

@@ -145,6 +145,8 @@ function render(block: Block, most: number): string {
       );
     case 'links':
       return fitted(block.links.map(link), most);
+    case 'image':
+      return fitted([plain(oneLine(block.alt))], most);
     case 'code':
       return fitted(block.text.split('\n'), most, (lines) => fence(lines.join('\n'), block.language));
     case 'diff':

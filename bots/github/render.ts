@@ -76,6 +76,8 @@ function render(block: Block, most: number): string {
       );
     case 'links':
       return fitted(block.links.map(link), most);
+    case 'image':
+      return fitted([plain(block.alt)], most);
     case 'code':
       if (block.text === '') return '';
       return fitted(block.text.split('\n'), most, (lines) => fence(lines.join('\n'), block.language));

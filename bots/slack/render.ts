@@ -86,6 +86,8 @@ function renderBlock(block: Block, room: number): types.KnownBlock[] {
       return block.text.trim() === ''
         ? []
         : sections([{ type: 'line', text: `>${shorten(oneLine(block.text), 1000)}` }], room, 'lines');
+    case 'image':
+      return sections([{ type: 'line', text: shorten(oneLine(block.alt), 1000) }], room, 'lines');
     case 'code':
       return block.text.trim() === '' ? [] : sections([{ type: 'code', text: block.text }], room, 'lines');
     case 'diff':

@@ -21,6 +21,8 @@ export type Block =
   | { type: 'code'; text: string; language?: string | undefined }
   /** A unified diff; past the platform's room it is shortened with a notice. */
   | { type: 'diff'; text: string }
+  /** A picture kept under this id (see core/conversations/images.ts). */
+  | { type: 'image'; id: string; alt: string }
   | { type: 'links'; links: { label: string; url: string }[] };
 
 export interface Action {

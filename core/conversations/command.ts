@@ -1,6 +1,21 @@
 import { distance } from 'fastest-levenshtein';
 
-export type CommandVerb = 'new' | 'import' | 'ask' | 'edit' | 'fix' | 'status' | 'stop' | 'undo' | 'help';
+export type CommandVerb =
+  | 'new'
+  | 'import'
+  | 'ask'
+  | 'edit'
+  | 'fix'
+  | 'deploy'
+  | 'rollback'
+  | 'logs'
+  | 'incidents'
+  | 'approve'
+  | 'reject'
+  | 'status'
+  | 'stop'
+  | 'undo'
+  | 'help';
 
 export type Command =
   | {
@@ -40,6 +55,18 @@ const FILLERS = new Set(
   'please pls now me all everything it this that thanks thank you update report'.split(' '),
 );
 
+const PLACES = new Set('to on in from of for staging production prod again back'.split(' '));
+
+/** "deploy to staging please"; not "deploy scripts fail since Monday". */
+const isPlace = (args: string): boolean =>
+  nothingMore(
+    args
+      .toLowerCase()
+      .split(/\s+/)
+      .filter((word) => !PLACES.has(word.replace(/[.,!?]+$/, '')))
+      .join(' '),
+  );
+
 /** The one grammar, and what the help shows. */
 export const VERBS: Readonly<Record<CommandVerb, VerbEntry>> = {
   new: {
@@ -74,6 +101,45 @@ export const VERBS: Readonly<Record<CommandVerb, VerbEntry>> = {
     example: 'fix parsing "1h 30m" returns 90 hours',
     options: [],
     accepts: always,
+  },
+  deploy: {
+    does: 'put a commit into an environment: `staging` (default) or `production`',
+    example: 'deploy staging',
+    options: ['ref'],
+    accepts: isPlace,
+  },
+  rollback: {
+    does: 'put the release before the live one back',
+    example: 'rollback staging',
+    options: [],
+    accepts: isPlace,
+  },
+  logs: {
+    does: 'show the newest lines a deployment printed',
+    example: 'logs staging',
+    options: ['lines'],
+    accepts: isPlace,
+  },
+  incidents: {
+    does: 'list what is wrong with this project, and what was',
+    example: 'incidents',
+    options: [],
+    accepts: nothingMore,
+  },
+  approve: {
+    does: 'approve what waits for it in this thread',
+    example: 'approve',
+    options: [],
+    // "Approve the budget": only courtesies, or the id a card shows.
+    accepts: (args) => nothingMore(args) || /^[0-9a-f]{8}\b/.test(args),
+    unaddressed: ALONE,
+  },
+  reject: {
+    does: 'reject what waits for approval in this thread, with a reason if you like',
+    example: 'reject the test does not cover leap years',
+    options: [],
+    accepts: always,
+    unaddressed: ALONE,
   },
   status: {
     does: 'tell what is going on in this thread',

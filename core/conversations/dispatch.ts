@@ -1,34 +1,33 @@
-import { randomUUID } from 'node:crypto';
-import type { Kysely, Selectable, Transaction } from 'kysely';
+import type { Kysely, Selectable } from 'kysely';
 import type { Forge } from '#adapters/forge/forge.ts';
 import type { Logger } from '#observability/log.ts';
-import { createProject, importProject, nameFor, type Project } from '../projects/projects.ts';
-import { showTurn } from '../runs/journal.ts';
 import type { Stops } from '../runs/stops.ts';
 import { oneLine } from '../runs/tools/truncate.ts';
-import { createRun, OPEN, openTurn, requestStop, startTurn, type Turn } from '../runs/turns.ts';
-import type { Sender } from '../store/queues.ts';
-import type { ConversationTable, MessageOutcome, MessageTable, Schema, TurnVerb } from '../store/schema.ts';
-import { toJson } from '../store/storable.ts';
-import { type Card, textCard } from './card.ts';
-import { type Command, parseCommand } from './command.ts';
+import type { Turn } from '../runs/turns.ts';
+import type { MessageTable, Schema } from '../store/schema.ts';
+import { textCard } from './card.ts';
+import { type Command, type CommandVerb, parseCommand } from './command.ts';
+import { answer, atLeast, type Handler, type Handlers, type Scene, type Verdict } from './handler.ts';
 import { helpCard } from './help.ts';
 import type { Outbox } from './outbox.ts';
-import { locate, type Place } from './place.ts';
-import { statusCard } from './status.ts';
-import type { Inbound, Role, Surface, SurfaceName } from './surface.ts';
+import { locate } from './place.ts';
+import type { Surface, SurfaceName } from './surface.ts';
 
 export interface DispatchDeps {
   db: Kysely<Schema>;
-  jobs: Sender;
   outbox: Outbox;
   stops: Stops;
   surfaces: () => ReadonlyMap<SurfaceName, Surface>;
   forge: Forge | undefined;
+  /** What each part of the core brings to the grammar. */
+  handlers: readonly Handlers[];
+  /** Words that are no command. */
+  talk: Handler;
+  /** The run's turn that is worked on, or the first that waits: words belong to it. */
+  openTurn: (db: Kysely<Schema>, runId: string) => Promise<Turn | undefined>;
   log: Logger;
 }
 
-type Conversation = Selectable<ConversationTable>;
 type Message = Selectable<MessageTable>;
 
 export interface Dispatch {
@@ -37,31 +36,16 @@ export interface Dispatch {
   giveUp(messageId: string): Promise<void>;
 }
 
-interface Verdict {
-  outcome: MessageOutcome;
-  detail?: string;
-  turnId?: string;
-  /** Turns whose workers are told at once, after the commit. */
-  stop?: readonly string[];
-}
-
-interface Scene {
-  trx: Transaction<Schema>;
-  conversation: Conversation;
-  message: Message;
-  inbound: Inbound;
-  role: Role;
-  roleReason: string;
-  place: Place;
-}
-
 /**
  * Decides what each message means. Every decision is one transaction: the message's outcome, the turn it starts, the
  * answer it gets. What needs the network (role, repository) is asked before it. Messages of one conversation are
  * decided in the order they were said, whatever order they arrived in.
  */
 export function createDispatch(deps: DispatchDeps): Dispatch {
-  const { db, outbox, jobs } = deps;
+  const { db, outbox } = deps;
+  const verbs: Handlers['verbs'] = Object.assign({}, ...deps.handlers.map((part) => part.verbs));
+  const actions: Handlers['actions'] = Object.assign({}, ...deps.handlers.map((part) => part.actions));
+  const known = new Set(Object.keys(verbs) as CommandVerb[]);
 
   async function dispatch(messageId: string): Promise<void> {
     const { conversation_id } = await db
@@ -122,7 +106,8 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
         .where('id', '=', message.id)
         .executeTakeFirstOrThrow();
       if (now.outcome !== null) return undefined;
-      const scene = { trx, conversation, message, inbound, role, roleReason: reason, place };
+      const runId = place.runId ?? conversation.run_id;
+      const scene = { trx, conversation, message, inbound, role, roleReason: reason, place, runId };
       const decided = await decide(scene);
       await trx
         .updateTable('message')
@@ -140,43 +125,48 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   }
 
   async function decide(scene: Scene): Promise<Verdict> {
-    const { inbound, role } = scene;
-    const runId = scene.place.runId ?? scene.conversation.run_id;
-    const open = runId === null ? undefined : await openTurn(scene.trx, runId);
-    const command: Command = inbound.action
-      ? actionAsCommand(inbound.action)
-      : parseCommand(inbound.text, inbound);
+    const { inbound, role, runId } = scene;
+    if (inbound.action) return press(scene, inbound.action);
+    const open = runId === null ? undefined : await deps.openTurn(scene.trx, runId);
+    const command = parseCommand(inbound.text, inbound);
     const steers = command.kind === 'talk' && open?.state === 'working' && !isUndo(open);
-    if (!inbound.addressed && command.kind === 'talk' && !steers) {
+    if (!inbound.addressed && command.kind === 'talk' && !steers)
       return { outcome: 'ignored', detail: 'not addressed to Comio' };
-    }
     // A mention and nothing else asks what there is to say.
     const wordless = command.kind === 'talk' && command.text === '' && !inbound.review;
-    if (wordless || (command.kind === 'command' && command.verb === 'help')) return answer(scene, helpCard());
-    if (role === 'none' || (role === 'viewer' && !isReading(command))) return refuse(scene);
-    if (command.kind === 'unknown') {
-      const hint = command.suggestion ? ` Did you mean \`${command.suggestion}\`?` : '';
-      return answer(
-        scene,
-        textCard(
-          `I do not know "${oneLine(command.word, 40)}"`,
-          'warning',
-          `${hint} \`help\` lists what I can do.`.trim(),
-        ),
-      );
-    }
+    if (wordless || (command.kind === 'command' && command.verb === 'help'))
+      return answer(outbox, scene, helpCard(known));
+    const handler = command.kind === 'talk' ? deps.talk : handlerOf(command);
+    if (!atLeast(role, handler?.role ?? 'operator')) return refuse(scene);
+    if (!handler) return unknown(scene, command);
     if (steers && open) return steer(scene, open);
-    if (command.kind === 'command') {
-      if (command.verb === 'status') return answer(scene, await statusCard(scene.trx, runId));
-      if (command.verb === 'stop') return stop(scene, runId);
-      if (command.verb === 'undo') return undo(scene, runId, command.args);
-    }
-    return begin(scene, command, runId);
+    return handler.handle(scene, command.kind === 'command' ? command : { args: inbound.text, options: {} });
   }
 
-  async function answer(scene: Scene, card: Card, outcome: MessageOutcome = 'answered'): Promise<Verdict> {
-    await outbox.answer(scene.trx, scene.conversation.id, `reply:${scene.message.id}`, card);
-    return { outcome };
+  /** Buttons are verbs, pressed; what they are about comes back with the press. */
+  async function press(scene: Scene, action: { id: string; value: string }): Promise<Verdict> {
+    const handler = Object.hasOwn(actions, action.id) ? actions[action.id] : undefined;
+    if (!handler) return unknown(scene, { kind: 'unknown', word: action.id });
+    if (!atLeast(scene.role, handler.role)) return refuse(scene);
+    return handler.handle(scene, { args: action.value, options: {} });
+  }
+
+  const handlerOf = (command: Command): Handler | undefined =>
+    command.kind === 'command' ? verbs[command.verb] : undefined;
+
+  function unknown(scene: Scene, command: Command): Promise<Verdict> {
+    const word = command.kind === 'unknown' ? command.word : command.kind;
+    const suggestion = command.kind === 'unknown' ? command.suggestion : undefined;
+    const hint = suggestion ? ` Did you mean \`${suggestion}\`?` : '';
+    return answer(
+      outbox,
+      scene,
+      textCard(
+        `I do not know "${oneLine(word, 40)}"`,
+        'warning',
+        `${hint} \`help\` lists what I can do.`.trim(),
+      ),
+    );
   }
 
   /** Friendly, once, and only to someone who spoke to Comio. */
@@ -187,7 +177,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       'warning',
       scene.roleReason,
     );
-    return { ...(await answer(scene, card, 'refused')), detail: scene.roleReason };
+    return { ...(await answer(outbox, scene, card, 'refused')), detail: scene.roleReason };
   }
 
   async function steer(scene: Scene, turn: Turn): Promise<Verdict> {
@@ -196,216 +186,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     return { outcome: 'queued', detail: 'applied before the next step', turnId: turn.id };
   }
 
-  async function stop(scene: Scene, runId: string | null): Promise<Verdict> {
-    const by = scene.inbound.author.name;
-    const meant = runId !== null && (await isOpenTurn(scene, runId));
-    const turns = meant ? await requestStop(scene.trx, runId, by) : [];
-    if (runId === null || turns.length === 0) {
-      // A second press, or a stop that came after the end, is not an error.
-      return scene.inbound.action
-        ? { outcome: 'answered', detail: 'nothing was running' }
-        : answer(scene, textCard('Nothing is running here', 'neutral'));
-    }
-    const run = await scene.trx
-      .selectFrom('run')
-      .selectAll()
-      .where('id', '=', runId)
-      .executeTakeFirstOrThrow();
-    for (const turn of turns) {
-      await showTurn(scene.trx, outbox, turn, run);
-      await audit(scene, 'turn.stop', turn.id, {});
-    }
-    return { outcome: 'answered', stop: turns.map((turn) => turn.id) };
-  }
-
-  /** The word means whatever is open, a card's button the turn of that card: pressed late, it stops no later one. */
-  async function isOpenTurn({ trx, inbound }: Scene, runId: string): Promise<boolean> {
-    const { action } = inbound;
-    if (!action) return true;
-    const open = trx
-      .selectFrom('turn')
-      .select('id')
-      .where('id', '=', action.value)
-      .where('run_id', '=', runId)
-      .where('state', 'in', [...OPEN]);
-    return (await open.executeTakeFirst()) !== undefined;
-  }
-
-  async function undo(scene: Scene, runId: string | null, args: string): Promise<Verdict> {
-    if (args.toLowerCase() === 'keep') return answer(scene, textCard('Kept as it is', 'neutral'));
-    if (runId === null)
-      return answer(scene, textCard('Nothing to undo', 'neutral', 'No run belongs to this thread.'));
-    const verb = args.toLowerCase() === 'confirm' ? 'undo-confirm' : 'undo';
-    return queue(scene, runId, verb, 'undo');
-  }
-
-  async function begin(scene: Scene, command: Command, runId: string | null): Promise<Verdict> {
-    const { trx, inbound, place, conversation } = scene;
-    const verb: TurnVerb = command.kind === 'command' ? (command.verb as TurnVerb) : 'edit';
-    const said = command.kind === 'command' ? command.args : inbound.text;
-    if (verb === 'new') {
-      if (conversation.project_id !== null) {
-        return answer(
-          scene,
-          textCard(
-            'This thread has a project already',
-            'warning',
-            'Start the new one in a thread of its own.',
-          ),
-        );
-      }
-      if (said === '')
-        return answer(
-          scene,
-          textCard(
-            'What shall I build?',
-            'warning',
-            'For instance: `new an API for cooking recipes with tests`',
-          ),
-        );
-      const name = command.kind === 'command' ? command.options.name : undefined;
-      const project = await createProject(trx, {
-        name: nameFor(name ?? said),
-        description: oneLine(said, 300),
-      });
-      return startRun(scene, project, verb, said, project.default_branch);
-    }
-    if (verb === 'import') {
-      if (conversation.project_id !== null) {
-        return answer(
-          scene,
-          textCard(
-            'This thread has a project already',
-            'warning',
-            'Import the other one in a thread of its own.',
-          ),
-        );
-      }
-      if (!place.repository)
-        return answer(
-          scene,
-          textCard('Which repository?', 'warning', place.problem ?? 'For instance: `import owner/name`'),
-        );
-      const project = await importProject(trx, place.repository);
-      return startRun(scene, project, verb, place.rest);
-    }
-    // "fix it": without its verb the request would say nothing.
-    const request = withReview(inbound, verb === 'fix' ? `fix ${said}`.trim() : said);
-    if (runId !== null) {
-      if (conversation.run_id === null) await link(scene, runId);
-      return queue(scene, runId, verb, request);
-    }
-    if (place.repository) {
-      const project = await importProject(trx, place.repository);
-      return startRun(scene, project, verb, request, place.pullRequest?.headBranch);
-    }
-    const problem =
-      place.problem ??
-      'Begin with `import owner/name` for a repository you have, or `new …` for one you have not.';
-    return answer(scene, textCard('Which project is this about?', 'warning', problem));
-  }
-
-  async function startRun(
-    scene: Scene,
-    project: Project,
-    verb: TurnVerb,
-    request: string,
-    branch?: string,
-  ): Promise<Verdict> {
-    const { pullRequest } = scene.place;
-    const run = await createRun(scene.trx, {
-      projectId: project.id,
-      title: project.name,
-      branch: branch ?? `comio/${slug(request || project.name)}-${randomUUID().slice(0, 6)}`,
-      pullRequest: pullRequest?.number,
-      url: pullRequest?.url,
-    });
-    await link(scene, run.id, project.id);
-    return queue(scene, run.id, verb, request);
-  }
-
-  async function link(scene: Scene, runId: string, projectId?: string): Promise<void> {
-    const { project_id } =
-      projectId !== undefined
-        ? { project_id: projectId }
-        : await scene.trx
-            .selectFrom('run')
-            .select('project_id')
-            .where('id', '=', runId)
-            .executeTakeFirstOrThrow();
-    await scene.trx
-      .updateTable('conversation')
-      .set({ run_id: runId, project_id })
-      .where('id', '=', scene.conversation.id)
-      .execute();
-  }
-
-  async function queue(scene: Scene, runId: string, verb: TurnVerb, text: string): Promise<Verdict> {
-    const { turn, position } = await startTurn(scene.trx, jobs, {
-      runId,
-      conversationId: scene.conversation.id,
-      messageId: scene.message.id,
-      verb,
-      text,
-      person: scene.inbound.author,
-    });
-    const run = await scene.trx
-      .selectFrom('run')
-      .selectAll()
-      .where('id', '=', runId)
-      .executeTakeFirstOrThrow();
-    const waits =
-      position > 0
-        ? `Waits for ${position} earlier ${position === 1 ? 'turn' : 'turns'} in this run.`
-        : undefined;
-    await showTurn(scene.trx, outbox, turn, run, waits);
-    await audit(scene, 'turn.start', turn.id, { verb, run: runId });
-    return { outcome: 'queued', detail: `position ${position}`, turnId: turn.id };
-  }
-
-  const audit = (scene: Scene, action: string, subject: string, detail: Record<string, unknown>) =>
-    scene.trx
-      .insertInto('audit')
-      .values({
-        actor: `${scene.inbound.conversation.surface}:${scene.inbound.author.id}`,
-        action,
-        subject,
-        detail: toJson({ ...detail, message: scene.message.id }),
-      })
-      .execute();
-
   return { dispatch, giveUp };
 }
 
 const isUndo = (turn: Turn): boolean => turn.verb === 'undo' || turn.verb === 'undo-confirm';
-
-const isReading = (command: Command): boolean => command.kind === 'command' && command.verb === 'status';
-
-/** Buttons are the grammar's verbs, pressed. */
-function actionAsCommand(action: { id: string; value: string }): Command {
-  const press = (verb: 'stop' | 'undo', args: string): Command => ({
-    kind: 'command',
-    verb,
-    args,
-    options: {},
-  });
-  if (action.id === 'stop') return press('stop', '');
-  if (action.id === 'undo-confirm') return press('undo', 'confirm');
-  if (action.id === 'undo-keep') return press('undo', 'keep');
-  return { kind: 'unknown', word: action.id };
-}
-
-/** A review comment says where it points; the model needs the place with the words. */
-const withReview = ({ review }: Inbound, said: string): string =>
-  review
-    ? `${said} (on ${review.path}${review.line === undefined ? '' : `:${review.line}`})\n\n${review.diffHunk}`
-    : said;
-
-/** A branch name's readable part: ours, never the person's text unescaped. */
-const slug = (text: string): string =>
-  text
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
-    .replace(/^-+|-+$/g, '')
-    .slice(0, 32)
-    .replace(/-+$/, '') || 'work';

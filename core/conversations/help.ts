@@ -1,11 +1,10 @@
 import type { Card } from './card.ts';
-import { VERBS } from './command.ts';
+import { type CommandVerb, VERBS } from './command.ts';
 
-/** What Comio understands, from the grammar's own table. */
-export function helpCard(): Card {
-  const lines = Object.entries(VERBS).map(
-    ([verb, { does, example }]) => `- **${verb}**: ${does}${shown(verb, example)}`,
-  );
+/** What Comio understands, from the grammar's own table: the verbs that have a handler, and `help`. */
+export function helpCard(known: ReadonlySet<CommandVerb>): Card {
+  const entries = Object.entries(VERBS).filter(([verb]) => verb === 'help' || known.has(verb as CommandVerb));
+  const lines = entries.map(([verb, { does, example }]) => `- **${verb}**: ${does}${shown(verb, example)}`);
   return {
     title: 'What I can do',
     tone: 'neutral',

@@ -22,6 +22,18 @@ export const queues = {
   run: queue<{ runId: string }>({ key: ({ runId }) => runId, retryLimit: 8 }),
   /** A conversation has something to send. */
   outbox: queue<{ conversationId: string }>({ key: ({ conversationId }) => conversationId, retryLimit: 12 }),
+  /** A question may have expired. */
+  approval: queue<{ approvalId: string }>({ key: ({ approvalId }) => approvalId, retryLimit: 8 }),
+  /** A deployment is to go on, or its instance to be removed. */
+  deployment: queue<{ deploymentId: string }>({ key: ({ deploymentId }) => deploymentId, retryLimit: 8 }),
+  /** An environment's series are due to be looked at. */
+  monitor: queue<{ environmentId: string }>({ key: ({ environmentId }) => environmentId, retryLimit: 2 }),
+  /** An incident is to be diagnosed. */
+  incident: queue<{ incidentId: string }>({ key: ({ incidentId }) => incidentId, retryLimit: 8 }),
+  /** A proposed fix is to go on. */
+  remediation: queue<{ remediationId: string }>({ key: ({ remediationId }) => remediationId, retryLimit: 8 }),
+  /** The series of a fixed incident are due to be looked at. */
+  watch: queue<{ watchId: string }>({ key: ({ watchId }) => watchId, retryLimit: 8 }),
 };
 
 export type Queues = typeof queues;

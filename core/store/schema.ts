@@ -1,4 +1,5 @@
 import type { ColumnType, Generated } from 'kysely';
+import type { ApprovalTables } from '../approvals/tables.ts';
 import type { Card } from '../conversations/card.ts';
 import type {
   ConversationAddress,
@@ -8,13 +9,9 @@ import type {
   Reaction,
   SurfaceName,
 } from '../conversations/surface.ts';
-
-/** JSON columns are written as JSON text and read back parsed, on both databases. */
-type Json<T> = ColumnType<T, string, string>;
-type NullableJson<T> = ColumnType<T | null, string | null | undefined, string | null>;
-type Time = ColumnType<Date, Date | undefined, Date>;
-type NullableTime = ColumnType<Date | null, Date | null | undefined, Date | null>;
-type Nullable<T> = ColumnType<T | null, T | null | undefined, T | null>;
+import type { DeploymentTables } from '../deployments/tables.ts';
+import type { IncidentTables } from '../incidents/tables.ts';
+import type { Json, Nullable, NullableJson, NullableTime, Time } from './columns.ts';
 
 /** A codebase. `forge_owner` and `forge_name` are null for one born in chat until it is first published. */
 export interface ProjectTable {
@@ -154,6 +151,13 @@ export interface OutboxTable {
   sent_at: NullableTime;
 }
 
+/** Pictures that cards show. */
+export interface ImageTable {
+  id: string;
+  png: ColumnType<Uint8Array, Uint8Array, never>;
+  created_at: Time;
+}
+
 /** Who did what, why, from where. Append-only. */
 export interface AuditTable {
   id: Generated<number>;
@@ -164,7 +168,7 @@ export interface AuditTable {
   detail: Json<Record<string, unknown>>;
 }
 
-export interface Schema {
+export interface Schema extends DeploymentTables, ApprovalTables, IncidentTables {
   project: ProjectTable;
   conversation: ConversationTable;
   message: MessageTable;
@@ -172,5 +176,6 @@ export interface Schema {
   turn: TurnTable;
   step: StepTable;
   outbox: OutboxTable;
+  image: ImageTable;
   audit: AuditTable;
 }

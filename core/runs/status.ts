@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely';
-import { openTurn } from '../runs/turns.ts';
+import { type Card, textCard } from '../conversations/card.ts';
 import type { Schema } from '../store/schema.ts';
-import { type Card, textCard } from './card.ts';
+import { openTurn } from './turns.ts';
 
 /** What this thread's run is doing, from its rows. */
 export async function statusCard(db: Kysely<Schema>, runId: string | null): Promise<Card> {

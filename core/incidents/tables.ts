@@ -1,0 +1,133 @@
+import type { Generated } from 'kysely';
+import type { Person } from '../conversations/surface.ts';
+import type { Json, Nullable, NullableJson, NullableTime, Time } from '../store/columns.ts';
+
+export type IncidentState =
+  | 'open'
+  | 'diagnosing'
+  | 'diagnosed'
+  | 'fixing'
+  /** A fix waits for people, for its merge or its deployment. */
+  | 'waiting'
+  | 'watching'
+  | 'resolved'
+  | 'unresolved';
+
+/** What people see: alerts and findings about one environment in one stretch of time. */
+export interface IncidentTable {
+  id: string;
+  project_id: string;
+  environment_id: Nullable<string>;
+  /** Of what opened it; while it is open, a second of the same joins it. */
+  fingerprint: string;
+  title: string;
+  severity: 'info' | 'warning' | 'critical';
+  state: IncidentState;
+  /** Raised by every worker that takes it; a write with an older number is refused. */
+  epoch: Generated<number>;
+  /** Where its card is: a conversation of the project. */
+  conversation_id: string;
+  /** When what went wrong began, by the signal that began first. */
+  began_at: Time;
+  opened_at: Time;
+  ended_at: NullableTime;
+}
+
+/** An alert from outside or a detector's finding. The primary key is its identity: delivered again, it is one row. */
+export interface SignalTable {
+  id: string;
+  incident_id: string;
+  kind: 'alert' | 'finding';
+  fingerprint: string;
+  title: string;
+  /** The query whose series it is about; null where the sender does not say. */
+  query: Nullable<string>;
+  labels: Json<Record<string, string>>;
+  payload: Json<unknown>;
+  starts_at: Time;
+  ends_at: NullableTime;
+  seen: Generated<number>;
+}
+
+/** What code gathered, numbered from 1 within the incident; a claim cites these numbers. */
+export interface EvidenceTable {
+  incident_id: string;
+  number: number;
+  kind: 'signal' | 'metric' | 'log' | 'deployment' | 'commit';
+  title: string;
+  /** What the model and people read; at most 8 KiB. */
+  text: string;
+  data: Json<unknown>;
+  at: Time;
+}
+
+export interface DiagnosisTable {
+  id: string;
+  incident_id: string;
+  /** null: nothing was found, which is an answer. */
+  root_cause: Nullable<string>;
+  category: string;
+  /** 0…1, after the cap. */
+  confidence: number;
+  claims: Json<{ text: string; evidence: number[] }[]>;
+  /** What code took out of the model's answer, and why. */
+  dropped: Json<{ text: string; why: string }[]>;
+  next_actions: Json<string[]>;
+  model: string;
+  created_at: Time;
+}
+
+/** A proposed fix: the run that works on it, and what was seen. */
+export interface RemediationTable {
+  id: string;
+  incident_id: string;
+  run_id: string;
+  /** The commit it starts from: what is deployed. */
+  base_sha: string;
+  state: 'working' | 'proposed' | 'approved' | 'published' | 'deployed' | 'rejected' | 'failed';
+  /** The command that shows the fault, and what it printed before and after the change. */
+  reproduction: NullableJson<{
+    command: string;
+    before: { exitCode: number; output: string };
+    after?: { exitCode: number; output: string } | undefined;
+  }>;
+  error: Nullable<string>;
+  created_at: Time;
+}
+
+/** The time after a fix, in which the same series are looked at. */
+export interface WatchTable {
+  id: string;
+  incident_id: string;
+  deployment_id: string;
+  /** The series and the band they must come back to. */
+  series: Json<{ title: string; query: string; low: number | null; high: number | null }[]>;
+  state: 'watching' | 'recovered' | 'not_recovered';
+  /** Looks so far, newest last. */
+  samples: Json<{ at: string; inside: boolean; values: (number | null)[] }[]>;
+  until: Time;
+  created_at: Time;
+  ended_at: NullableTime;
+}
+
+/** What a person thought of something we said. One of each person for each subject; a second replaces it. */
+export interface FeedbackTable {
+  subject: 'diagnosis';
+  subject_id: string;
+  person_id: string;
+  person: Json<Person>;
+  /** 1 or -1. */
+  value: number;
+  comment: Nullable<string>;
+  created_at: Time;
+}
+
+export interface IncidentTables {
+  incident: IncidentTable;
+  signal: SignalTable;
+  evidence: EvidenceTable;
+  diagnosis: DiagnosisTable;
+  remediation: RemediationTable;
+  watch: WatchTable;
+  feedback: FeedbackTable;
+}

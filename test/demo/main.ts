@@ -1,12 +1,24 @@
 import { createInterface } from 'node:readline/promises';
 import { parseArgs, styleText } from 'node:util';
 import { exitWithSentence } from '../support/prepare-docker.ts';
-import { stages } from './stages.ts';
+import { PARTS, type Part, stagesOf } from './stages/index.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
 import { createWorld, type World } from './world.ts';
 
-/** `npm run demo [-- --keep]`: the life of a project in its threads, observed from outside. */
-const { values } = parseArgs({ options: { keep: { type: 'boolean', default: false } } });
+/** `npm run demo [-- [create|edit|incident…] [--keep]]`: the life of a project in its threads, observed from outside. */
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { keep: { type: 'boolean', default: false } },
+});
+const isPart = (text: string): text is Part => PARTS.some((part) => part === text);
+const unknown = positionals.filter((text) => !isPart(text));
+if (unknown.length > 0) {
+  process.stderr.write(
+    `There is no part "${unknown.join(', ')}" of the demo: ${PARTS.join(', ')} are there.\n`,
+  );
+  process.exit(2);
+}
+const stages = stagesOf(positionals.filter(isPart));
 const terminal = createTerminal(process.stdout);
 
 interface Observed {

@@ -9,7 +9,7 @@ import { createSlackPeer, type SlackMessage, type SlackPeer } from '../peers/sla
 import { prepareDocker } from '../support/prepare-docker.ts';
 import { type Service, startService } from '../support/service.ts';
 import { textOfBlocks } from '../support/slack-text.ts';
-import { demoScript } from './script.ts';
+import { demoScript } from './scripts/index.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface World extends AsyncDisposable {

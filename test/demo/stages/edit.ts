@@ -1,81 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
-import type { SlackMessage } from '../peers/slack.ts';
-import { textOfBlocks } from '../support/slack-text.ts';
-import type { Terminal } from './terminal.ts';
-import type { World } from './world.ts';
-
-export interface Stage {
-  name: string;
-  title: string;
-  /** Resolves with what was seen from outside, in words; throws when it was not. */
-  run(world: World, terminal: Terminal): Promise<string>;
-}
-
-/** A real model takes its time. */
-const PATIENCE_MS = 600_000;
-const TESTS = 'npm test';
-
-const say = async (world: World, terminal: Terminal, text: string, thread?: string): Promise<string> => {
-  const ts = await world.slack.say({ user: 'ada', text, thread });
-  terminal.show({
-    id: `slack:${ts}`,
-    thread: `Slack #dev, thread ${thread ?? ts}`,
-    author: 'Ada',
-    byBot: false,
-    text,
-  });
-  return ts;
-};
-
-const textOf = (message: SlackMessage): string => textOfBlocks(message.blocks) || message.text;
-
-const botMessages = async (world: World, thread: string): Promise<SlackMessage[]> =>
-  (await world.slack.thread(thread)).filter(({ user }) => user === world.slack.ids.bot);
-
-/** Waits for a message of Comio's in the thread that was not there before and satisfies the test. */
-async function answered(
-  world: World,
-  terminal: Terminal,
-  thread: string,
-  what: string,
-  matches: (text: string) => boolean,
-  seen: ReadonlySet<string> = new Set(),
-): Promise<SlackMessage> {
-  const done = terminal.wait(what);
-  try {
-    return await world.slack.until(async () => {
-      const fresh = (await botMessages(world, thread)).filter(({ ts }) => !seen.has(ts));
-      const gaveUp = fresh.map(textOf).find((text) => text.includes('This could not be done'));
-      // Nothing else comes then.
-      if (gaveUp !== undefined) throw new Error(gaveUp);
-      return fresh.find((message) => matches(textOf(message)));
-    }, PATIENCE_MS);
-  } finally {
-    done();
-  }
-}
-
-const tsOf = async (world: World, thread: string): Promise<Set<string>> =>
-  new Set((await botMessages(world, thread)).map(({ ts }) => ts));
-
-async function passes(world: World, terminal: Terminal, repository: string, branch: string): Promise<string> {
-  const done = terminal.wait(`cloning ${repository} ${branch} and running its tests again`);
-  try {
-    const { exitCode, output, sha } = await world.tryOut(repository, branch, TESTS);
-    if (exitCode !== 0) throw new Error(`the tests of ${repository} ${branch} fail:\n${output}`);
-    const [, count = '?'] = /^(?:#|ℹ) pass (\d+)/m.exec(output) ?? [];
-    return `${repository} ${branch} at ${sha.slice(0, 7)}: ${count} tests pass`;
-  } finally {
-    done();
-  }
-}
-
-async function only<T>(list: Promise<T[]>, what: string): Promise<T> {
-  const found = await list;
-  const [one] = found;
-  if (found.length !== 1 || one === undefined) throw new Error(`${found.length} ${what} instead of one`);
-  return one;
-}
+import { answered, isEnd, only, PATIENCE_MS, passes, press, type Stage, say, tsOf } from './stage.ts';
 
 /** What the stages share: the thread of the imported project, and its pull request. */
 const shared: { thread?: string; pull?: number } = {};
@@ -84,31 +8,8 @@ const threadOf = (): string => {
   return shared.thread;
 };
 
-const isEnd = (text: string): boolean =>
-  /commit/i.test(text) && /tests?/i.test(text) && !/\[Stop\]/.test(text);
-
-const create: Stage = {
-  name: 'create',
-  title: 'A project from one sentence',
-  async run(world, terminal) {
-    const ts = await say(world, terminal, '@comio new an API for cooking recipes with tests');
-    const live = await answered(world, terminal, ts, 'Comio starts', () => true);
-    const end = await answered(
-      world,
-      terminal,
-      ts,
-      'Comio builds, tests and publishes',
-      isEnd,
-      new Set([live.ts]),
-    );
-    const [, repository] = /\b(acme\/[\w-]+)/.exec(textOf(end)) ?? [];
-    if (!repository) throw new Error(`the final message names no repository:\n${textOf(end)}`);
-    return passes(world, terminal, repository, 'main');
-  },
-};
-
 const fix: Stage = {
-  name: 'edit',
+  part: 'edit',
   title: 'A repository with a failing test, and a word in between',
   async run(world, terminal) {
     const { org } = world.github;
@@ -138,7 +39,7 @@ const fix: Stage = {
 };
 
 const review: Stage = {
-  name: 'review',
+  part: 'edit',
   title: 'A review comment is answered by a further commit',
   async run(world, terminal) {
     const on = { owner: world.github.org, repo: 'durations', number: shared.pull ?? 0 };
@@ -171,7 +72,7 @@ const review: Stage = {
 };
 
 const undo: Stage = {
-  name: 'undo',
+  part: 'edit',
   title: 'Undo, after showing the diff',
   async run(world, terminal) {
     const ts = threadOf();
@@ -192,14 +93,7 @@ const undo: Stage = {
       (text) => /README\.md/.test(text) && /\[Undo\]/.test(text),
       before,
     );
-    terminal.show({
-      id: 'undo-press',
-      thread: `Slack #dev, thread ${ts}`,
-      author: 'Ada',
-      byBot: false,
-      text: 'presses [Undo]',
-    });
-    await world.slack.press({ ts: preview.ts, user: 'ada', actionId: 'undo-confirm' });
+    await press(world, terminal, preview, { id: 'undo-confirm', label: 'Undo' });
     await answered(
       world,
       terminal,
@@ -216,4 +110,6 @@ const undo: Stage = {
   },
 };
 
-export const stages: readonly Stage[] = [create, fix, review, undo];
+export const editStages: readonly Stage[] = [fix, review];
+/** The end of the whole walk. */
+export const undoStages: readonly Stage[] = [undo];

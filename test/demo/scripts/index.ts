@@ -1,0 +1,5 @@
+import { createScenarios } from './create.ts';
+import { editScenarios } from './edit.ts';
+
+/** Everything the scripted model knows in the demo. */
+export const demoScript = { scenarios: [...createScenarios, ...editScenarios] };

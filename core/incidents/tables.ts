@@ -1,4 +1,4 @@
-import type { Generated } from 'kysely';
+import type { ColumnType, Generated } from 'kysely';
 import type { Person } from '../conversations/surface.ts';
 import type { Json, Nullable, NullableJson, NullableTime, Time } from '../store/columns.ts';
 
@@ -30,13 +30,20 @@ export interface IncidentTable {
   /** When what went wrong began, by the signal that began first. */
   began_at: Time;
   opened_at: Time;
+  /** When its evidence was complete; from then on it is not gathered again. */
+  gathered_at: NullableTime;
+  /** Sources that could not be read, in words for people. */
+  notes: ColumnType<string[], string | undefined, string>;
+  /** Why there is no diagnosis, in words for people. */
+  problem: Nullable<string>;
   ended_at: NullableTime;
 }
 
 /** An alert from outside or a detector's finding. The primary key is its identity: delivered again, it is one row. */
 export interface SignalTable {
   id: string;
-  incident_id: string;
+  /** null: it was over before it was heard of, so nobody was told; it is kept to know a late duplicate by. */
+  incident_id: Nullable<string>;
   kind: 'alert' | 'finding';
   fingerprint: string;
   title: string;
@@ -61,6 +68,7 @@ export interface EvidenceTable {
   at: Time;
 }
 
+/** One for each incident: what the model said, after code has checked it against the evidence. */
 export interface DiagnosisTable {
   id: string;
   incident_id: string;
@@ -69,6 +77,10 @@ export interface DiagnosisTable {
   category: string;
   /** 0…1, after the cap. */
   confidence: number;
+  /** 0…1, as the model said it. */
+  said_confidence: number;
+  /** Why it was capped, in words for people. */
+  cap_reason: Nullable<string>;
   claims: Json<{ text: string; evidence: number[] }[]>;
   /** What code took out of the model's answer, and why. */
   dropped: Json<{ text: string; why: string }[]>;

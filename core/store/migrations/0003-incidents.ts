@@ -16,15 +16,17 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       conversation_id text not null references conversation,
       began_at timestamptz not null,
       opened_at timestamptz not null default now(),
+      gathered_at timestamptz,
+      notes jsonb not null default '[]',
+      problem text,
       ended_at timestamptz
     )`.execute(db);
-  await sql`create index incident_open on incident (project_id, opened_at desc) where ended_at is null`.execute(
-    db,
-  );
+  await sql`create index incident_recent on incident (project_id, opened_at desc)`.execute(db);
+  await sql`create index incident_open on incident (environment_id) where ended_at is null`.execute(db);
   await sql`
     create table signal (
       id text primary key,
-      incident_id text not null references incident,
+      incident_id text references incident,
       kind text not null check (kind in ('alert', 'finding')),
       fingerprint text not null,
       title text not null,
@@ -50,10 +52,14 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await sql`
     create table diagnosis (
       id text primary key,
-      incident_id text not null references incident,
+      incident_id text not null unique references incident,
       root_cause text,
-      category text not null,
+      category text not null check (category in (
+        'code', 'configuration', 'dependency', 'load', 'infrastructure', 'data', 'unknown'
+      )),
       confidence double precision not null,
+      said_confidence double precision not null,
+      cap_reason text,
       claims jsonb not null,
       dropped jsonb not null,
       next_actions jsonb not null,

@@ -12,8 +12,10 @@ import { drivers } from '#sandbox/drivers/index.ts';
 import { createGitTransport } from '#sandbox/git-transport.ts';
 import type { SandboxDriver } from '#sandbox/sandbox.ts';
 import packageJson from '../package.json' with { type: 'json' };
+import { createApprovals } from './approvals/approvals.ts';
 import type { Config } from './config.ts';
 import { createDispatch } from './conversations/dispatch.ts';
+import { createImages, type Images } from './conversations/images.ts';
 import { createInbox } from './conversations/inbox.ts';
 import { createOutbox } from './conversations/outbox.ts';
 import type { Receive, Surface, SurfaceName } from './conversations/surface.ts';
@@ -44,6 +46,8 @@ export interface Comio extends AsyncDisposable {
   app: Hono;
   /** What surfaces call with everything they hear. */
   receive: Receive;
+  /** The pictures in cards, for the surfaces that show them. */
+  images: Pick<Images, 'png' | 'url'>;
   /** Mounts and connects the surfaces, then starts to work on what waits. */
   start(surfaces: readonly Surface[]): Promise<void>;
 }
@@ -109,6 +113,8 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
     onReceived: ({ conversation }, result) => metrics.messages.inc({ surface: conversation.surface, result }),
   });
   building.use(createReaper({ db, driver, idleMs: config.SANDBOX_IDLE_MINUTES * 60_000, log }));
+  const images = createImages(db, config.PUBLIC_URL);
+  const approvals = createApprovals({ db, jobs, outbox, log });
   const runCommands = createRunCommands({ outbox, jobs });
   const { dispatch, giveUp } = createDispatch({
     db,
@@ -116,7 +122,7 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
     stops,
     surfaces: () => surfaces,
     forge,
-    handlers: [runCommands],
+    handlers: [runCommands, approvals.handlers],
     talk: runCommands.talk,
     openTurn,
     log,
@@ -174,6 +180,7 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
         redact,
         isPublic: config.PUBLIC_URL !== undefined || !isLoopback(config.HOST),
       }),
+    image: images.png,
     log,
   });
 
@@ -205,10 +212,20 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
       { concurrency: config.WORKERS, onDead: ({ runId }, error) => engine.giveUp(runId, error) },
       ({ runId }, signal) => engine.advance(runId, signal),
     );
+    await jobs.work(
+      'approval',
+      {
+        concurrency: 1,
+        // Whoever presses too late is still told so.
+        onDead: async ({ approvalId }, error) =>
+          log.error({ approvalId, error }, 'a question did not expire'),
+      },
+      ({ approvalId }) => approvals.expire(approvalId),
+    );
     await Promise.all(list.map((surface) => surface.start()));
     started = true;
   }
 
   const held = building.move();
-  return { app, receive: inbox.receive, start, [Symbol.asyncDispose]: () => held.disposeAsync() };
+  return { app, receive: inbox.receive, images, start, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }

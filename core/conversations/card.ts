@@ -34,6 +34,11 @@ export interface Action {
   value: string;
 }
 
+/** The buttons of a question (see core/approvals): a surface may show them in a way of its own, too. */
+export const APPROVAL_ACTIONS = { approve: 'approval-approve', reject: 'approval-reject' } as const;
+/** What a person thinks of what the card says; their labels are 👍 and 👎. */
+export const FEEDBACK_ACTIONS = { up: 'feedback-up', down: 'feedback-down' } as const;
+
 export interface Card {
   title: string;
   tone: Tone;

@@ -7,7 +7,7 @@ export interface Images {
   /** The id a card's image block names; nobody can guess it. */
   keep(trx: Transaction<Schema>, png: Uint8Array): Promise<string>;
   /** undefined when there is none. */
-  png(id: string): Promise<Buffer | undefined>;
+  png(id: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /** Where a browser finds it; undefined where the service has no address others reach. */
   url(id: string): string | undefined;
 }
@@ -25,7 +25,7 @@ export function createImages(db: Kysely<Schema>, publicUrl: string | undefined):
     },
     async png(id) {
       const row = await db.selectFrom('image').select('png').where('id', '=', id).executeTakeFirst();
-      return row && Buffer.from(row.png);
+      return row && new Uint8Array(row.png);
     },
     url: (id) => (publicUrl === undefined ? undefined : new URL(`/images/${id}.png`, publicUrl).href),
   };

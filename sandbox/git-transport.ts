@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '#observability/log.ts';
 import { gitText, runGit } from './git-command.ts';
@@ -35,6 +35,15 @@ export interface GitTransport {
    * success without effect; a branch that has commits `sha` does not build upon is `git_failed`.
    */
   push(sandbox: Sandbox, request: Remote & { branch: string; sha: string }): Promise<void>;
+  /**
+   * The commit that `ref` names at the remote now: a branch, a tag, or a commit (7 digits or more) that one of its
+   * branches or tags contains; default: the head of the default branch. It is kept here, for {@link archive}.
+   */
+  resolveCommit(
+    request: Remote & { ref?: string | undefined },
+  ): Promise<{ sha: string; subject: string; ref: string }>;
+  /** The commit's files as an uncompressed tar, all of them; undefined when the commit is not here. */
+  archive(request: Omit<Remote, 'credentials'> & { sha: string }): Promise<Buffer | undefined>;
   /** The commit the remote's branch points at; undefined when there is no such branch. */
   readRemoteHead(request: Remote & { branch: string }): Promise<string | undefined>;
 }
@@ -42,13 +51,18 @@ export interface GitTransport {
 const LIMIT_MS = 600_000;
 /** Past this a sandbox cannot fill our disk with one push. */
 const MAX_PACK_BYTES = 1_073_741_824;
+/** An archive is held in memory. */
+const MAX_ARCHIVE_BYTES = 268_435_456;
 /** The repository under construction: renamed to .git when it is whole. */
 const UNFINISHED = '.git-cloning';
 
 /** `dataDir` holds a bare mirror of each repository, so that a second run fetches only what is new. */
 export function createGitTransport({ dataDir, log }: { dataDir: string; log: Logger }): GitTransport {
   /** Runs `work` on the repository's mirror, one at a time. */
-  const withMirror = async <T>(remote: Remote, work: (git: Git) => Promise<T>): Promise<T> => {
+  const withMirror = async <T>(
+    remote: Remote,
+    work: (git: Git, directory: string) => Promise<T>,
+  ): Promise<T> => {
     const url = checkUrl(remote.url);
     const signal = AbortSignal.any([
       AbortSignal.timeout(LIMIT_MS),
@@ -59,7 +73,7 @@ export function createGitTransport({ dataDir, log }: { dataDir: string; log: Log
     const git: Git = (argv, options = {}) => hostGit(argv, { directory, signal, ...options });
     return await withProcessLock(directory, { onWait: () => undefined, signal }, async () => {
       await git(['init', '--quiet', '--bare', '--template=']);
-      return await work(git);
+      return await work(git, directory);
     });
   };
 
@@ -137,6 +151,34 @@ export function createGitTransport({ dataDir, log }: { dataDir: string; log: Log
         log.info({ url, branch, before, sha }, 'pushed from a sandbox');
       }),
 
+    resolveCommit: async (request) =>
+      await withMirror(request, async (git) => {
+        const { url, credentials } = request;
+        const all = ['+refs/heads/*:refs/remotes/origin/*', '+refs/tags/*:refs/tags/*'];
+        const wanted = request.ref ?? (await readRemote(git, request, undefined)).ref;
+        if (wanted === undefined) throw new SandboxError('git_failed', `There is no commit at ${url} yet`);
+        if (!isHash(wanted)) checkBranch(wanted);
+        await git(['fetch', '--quiet', '--no-tags', '--prune', '--', url, ...all], { credentials });
+        const sha = await namedCommit(git, wanted);
+        if (sha === undefined)
+          throw new SandboxError('git_failed', `There is no branch, tag or commit ${wanted} at ${url}`);
+        await git(['update-ref', kept(sha), sha]);
+        const { stdout } = await git(['log', '-1', '--format=%s', sha, '--']);
+        return { sha, subject: stdout.toString().trim(), ref: wanted };
+      }),
+
+    archive: async (request) =>
+      await withMirror(request, async (git, directory) => {
+        const { sha } = request;
+        if ((await git(['cat-file', '-e', `${sha}^{commit}`], { ok: [0, 1, 128] })).exitCode !== 0)
+          return undefined;
+        // What a project leaves out of its releases for people is still part of it.
+        await mkdir(join(directory, 'info'), { recursive: true });
+        await writeFile(join(directory, 'info', 'attributes'), '* -export-ignore -export-subst\n');
+        const packed = await git(['archive', '--format=tar', sha], { maxBytes: MAX_ARCHIVE_BYTES });
+        return packed.stdout;
+      }),
+
     readRemoteHead: async (request) =>
       await withMirror(request, async (git) => {
         return (await readRemote(git, request, request.branch, { mayLack: true })).sha;
@@ -145,6 +187,28 @@ export function createGitTransport({ dataDir, log }: { dataDir: string; log: Log
 }
 
 type Git = (argv: readonly string[], options?: Partial<HostGitOptions>) => Promise<HostGitResult>;
+
+/** A commit that was asked for is not thrown away when its branch moves on. */
+const kept = (sha: string): string => `refs/comio/kept/${sha}`;
+
+const isHash = (text: string): boolean => /^[0-9a-f]{7,40}$/i.test(text);
+
+/**
+ * Of a branch before a tag before a commit. A commit must be in a branch or tag: forges also hand out those of forks,
+ * which are anybody's.
+ */
+async function namedCommit(git: Git, wanted: string): Promise<string | undefined> {
+  const parse = async (name: string): Promise<string | undefined> => {
+    const found = await git(['rev-parse', '--verify', '--quiet', `${name}^{commit}`], { ok: [0, 1, 128] });
+    return found.exitCode === 0 ? found.stdout.toString().trim() : undefined;
+  };
+  const named = (await parse(tracking(wanted))) ?? (await parse(`refs/tags/${wanted}`));
+  if (named !== undefined || !isHash(wanted)) return named;
+  const sha = await parse(wanted.toLowerCase());
+  if (sha === undefined || !sha.startsWith(wanted.toLowerCase())) return undefined;
+  const within = ['for-each-ref', '--count=1', `--contains=${sha}`, 'refs/remotes/origin', 'refs/tags'];
+  return (await git(within)).stdout.length > 0 ? sha : undefined;
+}
 
 const tracking = (branch: string): string => `refs/remotes/origin/${branch}`;
 

@@ -15,6 +15,8 @@ export interface HostGitOptions {
   stdin?: Buffer | string | undefined;
   /** Exit codes that are answers. Default: 0. */
   ok?: readonly number[] | undefined;
+  /** Past this many bytes of output git is ended: `git_failed`. Default: no bound. */
+  maxBytes?: number | undefined;
 }
 
 export interface HostGitResult {
@@ -62,7 +64,12 @@ export async function hostGit(argv: readonly string[], options: HostGitOptions):
   try {
     const chunks: Buffer[] = [];
     let said = '';
-    child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+    let bytes = 0;
+    child.stdout.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > (options.maxBytes ?? Number.POSITIVE_INFINITY)) killGroup();
+      else chunks.push(chunk);
+    });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       said = (said + text).slice(-4000);
     });
@@ -72,6 +79,8 @@ export async function hostGit(argv: readonly string[], options: HostGitOptions):
     child.stdin.end(options.stdin);
     const [code] = await once(child, 'close');
     options.signal.throwIfAborted();
+    if (options.maxBytes !== undefined && bytes > options.maxBytes)
+      throw new SandboxError('git_failed', `git ${argv[0]}: more than ${options.maxBytes} bytes`);
     if (!(options.ok ?? [0]).includes(code)) {
       throw new SandboxError('git_failed', `git ${argv[0]}: ${said.trim() || `exit code ${code}`}`);
     }

@@ -61,12 +61,18 @@ export interface DeploymentTable {
   address: NullableJson<{ host: string; port: number }>;
   /** The forge's own record. */
   forge_deployment: Nullable<string>;
+  /** What was last said there. */
+  forge_status: Nullable<string>;
+  /** What it took the place of. */
+  previous_id: Nullable<string>;
+  /** A person's name. */
+  stop_requested_by: Nullable<string>;
   /** What people see as it goes on: one line for each phase. */
   phases: Json<DeploymentPhase[]>;
   error: Nullable<string>;
   created_at: Time;
   live_at: NullableTime;
-  /** When its instance is to be removed. */
+  /** When its instance is to be removed at the latest; null: it is wanted, or gone. */
   drain_until: NullableTime;
   ended_at: NullableTime;
 }

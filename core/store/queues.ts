@@ -26,6 +26,11 @@ export const queues = {
   approval: queue<{ approvalId: string }>({ key: ({ approvalId }) => approvalId, retryLimit: 8 }),
   /** A deployment is to go on, or its instance to be removed. */
   deployment: queue<{ deploymentId: string }>({ key: ({ deploymentId }) => deploymentId, retryLimit: 8 }),
+  /** Somebody wants to read what a deployment printed. */
+  logs: queue<{ messageId: string; deploymentId: string; lines: number }>({
+    key: ({ messageId }) => messageId,
+    retryLimit: 4,
+  }),
   /** An environment's series are due to be looked at. */
   monitor: queue<{ environmentId: string }>({ key: ({ environmentId }) => environmentId, retryLimit: 2 }),
   /** An incident is to be diagnosed. */

@@ -26,6 +26,7 @@ export interface Emulator extends AsyncDisposable {
 export const PERMISSIONS = {
   administration: 'write',
   contents: 'write',
+  deployments: 'write',
   issues: 'write',
   metadata: 'read',
   pull_requests: 'write',

@@ -61,6 +61,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       requested_by jsonb not null,
       address jsonb,
       forge_deployment text,
+      forge_status text,
+      previous_id text references deployment,
+      stop_requested_by text,
       phases jsonb not null default '[]',
       error text,
       created_at timestamptz not null default now(),
@@ -69,6 +72,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       ended_at timestamptz
     )`.execute(db);
   await sql`create index deployment_recent on deployment (environment_id, created_at desc)`.execute(db);
+  await sql`create index deployment_held on deployment (state) where drain_until is not null`.execute(db);
   await sql`
     alter table environment
       add foreign key (live_deployment_id) references deployment`.execute(db);

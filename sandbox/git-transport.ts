@@ -22,19 +22,31 @@ export interface Remote {
  */
 export interface GitTransport {
   /**
-   * Makes the workspace a repository on `branch`, which starts at the remote's `ref` (a branch; default: the remote's
-   * default branch), with `origin` set and the full history. An empty remote gives an empty repository. All or
-   * nothing: a workspace that is a repository already is left as it is.
+   * Makes the workspace a repository on `branch`, which starts at `commit` (one that a branch of the remote contains)
+   * or at the remote's `ref` (a branch; default: the remote's default branch), with `origin` set and the full history.
+   * An empty remote gives an empty repository. All or nothing: a workspace that is a repository already is left as it
+   * is.
    */
   cloneInto(
     sandbox: Sandbox,
-    request: Remote & { ref?: string | undefined; branch: string },
+    request: Remote & { ref?: string | undefined; commit?: string | undefined; branch: string },
   ): Promise<{ head: string | undefined }>;
   /**
    * Makes the remote's `branch` point at the sandbox's commit `sha`. A commit the branch already contains is a
-   * success without effect; a branch that has commits `sha` does not build upon is `git_failed`.
+   * success without effect; a branch that has commits `sha` does not build upon is `git_failed`. `inspect` is told,
+   * before anything is pushed, which files the commits that the remote does not have yet touch; what it throws is
+   * thrown.
    */
-  push(sandbox: Sandbox, request: Remote & { branch: string; sha: string }): Promise<void>;
+  push(
+    sandbox: Sandbox,
+    request: Remote & {
+      branch: string;
+      sha: string;
+      inspect?: ((paths: readonly string[]) => void) | undefined;
+    },
+  ): Promise<void>;
+  /** Whether a branch of the remote has both, and `commit` is `ancestor` or was made on top of it. */
+  contains(request: Remote & { ancestor: string; commit: string }): Promise<boolean>;
   /**
    * The commit that `ref` names at the remote now: a branch, a tag, or a commit (7 digits or more) that one of its
    * branches or tags contains; default: the head of the default branch. It is kept here, for {@link archive}.
@@ -101,8 +113,8 @@ export function createGitTransport({ dataDir, log }: { dataDir: string; log: Log
               credentials,
             },
           );
-          const { stdout } = await git(['rev-parse', tracking(remote.ref)]);
-          const sha = stdout.toString().trim();
+          if (request.commit !== undefined) await fetchAll(git, request);
+          const sha = await verified(git, request.commit ?? tracking(remote.ref));
           const { stdout: packed } = await git(['pack-objects', '--quiet', '--revs', '--stdout'], {
             stdin: `${sha}\n`,
           });
@@ -116,7 +128,7 @@ export function createGitTransport({ dataDir, log }: { dataDir: string; log: Log
         }
         const moved = await sandbox.pipe(['mv', UNFINISHED, '.git'], { signal });
         if (moved.exitCode !== 0) throw new SandboxError('git_failed', moved.stderr);
-        return { head: remote.sha };
+        return { head: request.commit ?? remote.sha };
       }),
 
     push: async (sandbox, request) =>
@@ -142,6 +154,10 @@ export function createGitTransport({ dataDir, log }: { dataDir: string; log: Log
             `The branch ${branch} at ${url} has commits that ${sha.slice(0, 7)} does not build upon`,
           );
         }
+        if (request.inspect) {
+          await fetchAll(git, request);
+          request.inspect(await touchedBy(git, sha));
+        }
         const lease = `--force-with-lease=refs/heads/${branch}:${before ?? ''}`;
         await git(['push', '--quiet', '--no-verify', lease, '--', url, `${sha}:refs/heads/${branch}`], {
           credentials,
@@ -149,6 +165,12 @@ export function createGitTransport({ dataDir, log }: { dataDir: string; log: Log
         await git(['update-ref', tracking(branch), sha]);
         await runGit(sandbox, ['update-ref', tracking(branch), sha], { signal: request.signal });
         log.info({ url, branch, before, sha }, 'pushed from a sandbox');
+      }),
+
+    contains: async (request) =>
+      await withMirror(request, async (git) => {
+        await fetchAll(git, request);
+        return await isAncestor(git, request.ancestor, request.commit);
       }),
 
     resolveCommit: async (request) =>
@@ -211,6 +233,35 @@ async function namedCommit(git: Git, wanted: string): Promise<string | undefined
 }
 
 const tracking = (branch: string): string => `refs/remotes/origin/${branch}`;
+
+const fetchAll = (git: Git, { url, credentials }: Remote): Promise<HostGitResult> =>
+  git(['fetch', '--quiet', '--no-tags', '--', url, `+refs/heads/*:${tracking('*')}`], { credentials });
+
+/** Throws `git_failed` when the mirror has no such commit. */
+const verified = async (git: Git, revision: string): Promise<string> => {
+  const argv = ['rev-parse', '--quiet', '--verify', '--end-of-options', `${revision}^{commit}`];
+  const { exitCode, stdout } = await git(argv, { ok: [0, 1, 128] });
+  // git before 2.41 echoes the option as a line of its own.
+  const sha = stdout.toString().trim().split('\n').at(-1) ?? '';
+  if (exitCode === 0 && sha !== '') return sha;
+  throw new SandboxError('git_failed', `No branch there has the commit ${revision.slice(0, 12)}`);
+};
+
+/** The files that commits of `sha` touch which no branch of the remote has; of a merge only what the merge itself changed. */
+async function touchedBy(git: Git, sha: string): Promise<string[]> {
+  const { stdout } = await git([
+    'log',
+    '--format=',
+    '--name-only',
+    '--no-renames',
+    '--diff-merges=combined',
+    '-z',
+    sha,
+    '--not',
+    '--remotes',
+  ]);
+  return [...new Set(stdout.toString().split('\0').filter(Boolean))];
+}
 
 /**
  * What the remote says of `branch`, or of its default branch. Both undefined: it is empty. Throws when it has other

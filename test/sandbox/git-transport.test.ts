@@ -162,7 +162,54 @@ describe('cloneInto', () => {
   });
 });
 
+it('starts at a commit that a branch contains, and says when none does', async () => {
+  const { main, feature } = await seed();
+  const { head } = await transport.cloneInto(sandbox, { ...remote(), commit: feature, branch: 'comio/1' });
+  expect(head).toBe(feature);
+  expect(await sh('git rev-parse HEAD; git status --short; cat c.txt')).toBe(`${feature}\nc`);
+  const contains = (ancestor: string, commit: string) =>
+    transport.contains({ ...remote(), ancestor, commit });
+  expect(await contains(main, feature)).toBe(true);
+  expect(await contains(feature, feature)).toBe(true);
+  expect(await contains(feature, main)).toBe(false);
+  expect(await contains('0123456789012345678901234567890123456789', main)).toBe(false);
+  const other = await driver.create(specFor(uniqueKey()));
+  const commit = '0123456789012345678901234567890123456789';
+  await expect(transport.cloneInto(other, { ...remote(), commit, branch: 'comio/2' })).rejects.toEqual(
+    failed,
+  );
+  expect(await git.isRepository(other)).toBe(false);
+  await other.destroy();
+});
+
 describe('push', () => {
+  it('tells what the commits touch that the remote does not have, and pushes nothing if that is refused', async () => {
+    await seed();
+    await transport.cloneInto(sandbox, { ...remote(), branch: 'comio/1' });
+    await commit('kept.txt', 'kept\n');
+    await commit('.github/workflows/ci.yml', 'on: push\n');
+    await sh('git rm -q -r .github');
+    const cleaned = await commit('other.txt', 'other\n');
+    // What the sandbox says the remote has is not believed.
+    await sh('git update-ref refs/remotes/origin/main HEAD');
+    const seen: (readonly string[])[] = [];
+    const refuse = (paths: readonly string[]) => {
+      seen.push(paths);
+      throw new Error('refused');
+    };
+    const pushing = transport.push(sandbox, {
+      ...remote(),
+      branch: 'comio/1',
+      sha: cleaned,
+      inspect: refuse,
+    });
+    await expect(pushing).rejects.toThrow('refused');
+    expect(seen.map((paths) => paths.toSorted())).toEqual([
+      ['.github/workflows/ci.yml', 'kept.txt', 'other.txt'],
+    ]);
+    expect(await transport.readRemoteHead({ ...remote(), branch: 'comio/1' })).toBeUndefined();
+  });
+
   it('brings new commits to a new branch, once however often it is called', async () => {
     const { main } = await seed();
     await transport.cloneInto(sandbox, { ...remote(), branch: 'comio/1' });

@@ -57,6 +57,8 @@ export interface Jobs<Queues extends QueueDefinitions<Queues>> extends AsyncDisp
   ): Promise<void>;
   /** Takes no more jobs, aborts the signals of those at work, waits for their handlers, and gives the jobs back. */
   stop(): Promise<void>;
+  /** What it runs on, for other queues in the same database; `inside` has it work within a transaction of ours. */
+  readonly engine: { boss: PgBoss; inside: (trx: Trx) => BossDb; alone: boolean };
 }
 
 export interface JobsOptions<Queues extends QueueDefinitions<Queues>> {
@@ -87,7 +89,7 @@ export const openJobs = async <Queues extends QueueDefinitions<Queues>>(
     // Reads it into pg-boss's cache: on PGlite, reading it in the midst of a caller's transaction would wait forever.
     await boss.getBlockedKeys(name);
   }
-  if (database.ownsAlone) await takeOver(boss, Object.keys(queues), log);
+  if (database.ownsAlone) await takeOver(boss, [...existing], log);
 
   const stopping = new AbortController();
   const workers = new Map<string, string[]>();
@@ -186,6 +188,7 @@ export const openJobs = async <Queues extends QueueDefinitions<Queues>>(
     },
 
     stop,
+    engine: { boss, inside, alone: database.ownsAlone },
     [Symbol.asyncDispose]: stop,
   };
 };
@@ -216,7 +219,7 @@ const createQueue = async (boss: PgBoss, name: string, retryLimit: number): Prom
 
 /** Whoever owns the database alone finds only dead processes' jobs active: there is no heartbeat to wait for. */
 const takeOver = async (boss: PgBoss, queues: string[], log: Logger): Promise<void> => {
-  for (const queue of queues.flatMap((name) => [name, deadLetters(name)])) {
+  for (const queue of queues) {
     const left = (await boss.findJobs(queue)).filter((job) => job.state === 'active');
     for (const { id, data } of left) {
       log.info({ queue, job: data }, 'taking over the job of a process that was killed');

@@ -2,6 +2,7 @@ import { unescape as decode } from 'node:querystring';
 import { z } from 'zod';
 import { env as forgeEnv } from '#adapters/forge/index.ts';
 import { env as providersEnv } from '#adapters/llm/providers/index.ts';
+import { env as queriesEnv } from '#adapters/queries/index.ts';
 
 /**
  * One setting. Parts declare theirs as data (`export const env = { NAME: { schema, help, secret? } }`); this file
@@ -70,7 +71,7 @@ export const coreEnv = {
   },
 } satisfies EnvSpec;
 
-const spec = { ...coreEnv, ...providersEnv, ...forgeEnv };
+const spec = { ...coreEnv, ...providersEnv, ...forgeEnv, ...queriesEnv };
 
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';

@@ -1,8 +1,10 @@
 import { unescape as decode } from 'node:querystring';
 import { z } from 'zod';
+import { env as eventsEnv } from '#adapters/events/index.ts';
 import { env as forgeEnv } from '#adapters/forge/index.ts';
 import { env as providersEnv } from '#adapters/llm/providers/index.ts';
 import { env as queriesEnv } from '#adapters/queries/index.ts';
+import { env as alertsEnv } from './incidents/alerts-settings.ts';
 
 /**
  * One setting. Parts declare theirs as data (`export const env = { NAME: { schema, help, secret? } }`); this file
@@ -71,7 +73,7 @@ export const coreEnv = {
   },
 } satisfies EnvSpec;
 
-const spec = { ...coreEnv, ...providersEnv, ...forgeEnv, ...queriesEnv };
+const spec = { ...coreEnv, ...providersEnv, ...forgeEnv, ...queriesEnv, ...eventsEnv, ...alertsEnv };
 
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';

@@ -5,6 +5,7 @@ import { env as forgeEnv } from '#adapters/forge/index.ts';
 import { env as providersEnv } from '#adapters/llm/providers/index.ts';
 import { env as queriesEnv } from '#adapters/queries/index.ts';
 import { env as alertsEnv } from './incidents/alerts-settings.ts';
+import { env as monitorEnv } from './incidents/monitor-settings.ts';
 
 /**
  * One setting. Parts declare theirs as data (`export const env = { NAME: { schema, help, secret? } }`); this file
@@ -73,7 +74,15 @@ export const coreEnv = {
   },
 } satisfies EnvSpec;
 
-const spec = { ...coreEnv, ...providersEnv, ...forgeEnv, ...queriesEnv, ...eventsEnv, ...alertsEnv };
+const spec = {
+  ...coreEnv,
+  ...providersEnv,
+  ...forgeEnv,
+  ...queriesEnv,
+  ...monitorEnv,
+  ...eventsEnv,
+  ...alertsEnv,
+};
 
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';

@@ -10,6 +10,7 @@ import type {
   SurfaceName,
 } from '../conversations/surface.ts';
 import type { DeploymentTables } from '../deployments/tables.ts';
+import type { MonitorTables } from '../incidents/monitor-tables.ts';
 import type { IncidentTables } from '../incidents/tables.ts';
 import type { Json, Nullable, NullableJson, NullableTime, Time } from './columns.ts';
 
@@ -168,7 +169,7 @@ export interface AuditTable {
   detail: Json<Record<string, unknown>>;
 }
 
-export interface Schema extends DeploymentTables, ApprovalTables, IncidentTables {
+export interface Schema extends DeploymentTables, ApprovalTables, IncidentTables, MonitorTables {
   project: ProjectTable;
   conversation: ConversationTable;
   message: MessageTable;

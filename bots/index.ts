@@ -1,4 +1,5 @@
 import type { EnvSpec } from '#core/config.ts';
+import type { Images } from '#core/conversations/images.ts';
 import type { Receive, Surface, SurfaceName } from '#core/conversations/surface.ts';
 import type { Logger } from '#observability/log.ts';
 import { env as discord } from './discord/settings.ts';
@@ -10,7 +11,12 @@ export interface SurfaceFactory {
   /** Of each of these lists one must be set, or the surface is off. */
   needs: readonly (readonly string[])[];
   /** Loads the platform's library only when the surface is configured. */
-  create(deps: { settings: never; receive: Receive; log: Logger }): Promise<Surface>;
+  create(deps: {
+    settings: never;
+    receive: Receive;
+    images: Pick<Images, 'png' | 'url'>;
+    log: Logger;
+  }): Promise<Surface>;
 }
 
 /** The registry of surfaces. */

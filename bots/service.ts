@@ -30,12 +30,12 @@ export async function runService(config: Config<typeof env>, log: Logger, redact
   ]);
   await using database = opened;
   await using comio = await createComio({ config, log, redact, database });
-  const { app, receive } = comio;
+  const { app, receive, images } = comio;
   const on = Object.entries(surfaces).filter(([, surface]) => missing(surface, config).length === 0);
   await using connected = new AsyncDisposableStack();
   const list = [];
   for (const [name, surface] of on) {
-    const deps = { settings: config as never, receive, log: log.child({ surface: name }) };
+    const deps = { settings: config as never, receive, images, log: log.child({ surface: name }) };
     list.push(connected.use(await surface.create(deps)));
   }
   mountSetup(app, config);

@@ -7,7 +7,8 @@ const placeSchema = z.object({ owner: z.string(), repo: z.string(), number: z.nu
 /** What can be reacted to; only an `issue_comment` of ours is ever edited. */
 const messageSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('issue'), number: z.number() }),
-  z.object({ kind: z.literal('issue_comment'), id: z.number() }),
+  /** `check`: the check run that asks the same. */
+  z.object({ kind: z.literal('issue_comment'), id: z.number(), check: z.number().optional() }),
   z.object({ kind: z.literal('review_comment'), id: z.number() }),
 ]);
 export type GitHubMessage = z.output<typeof messageSchema>;
@@ -25,4 +26,9 @@ export const messageRef = (
   conversation: ConversationAddress,
   message: GitHubMessage,
   url: string,
-): MessageRef => ({ conversation, at: { ...message }, url });
+): MessageRef => {
+  const { kind, ...rest } = message;
+  const at: MessageRef['at'] = { kind };
+  for (const [name, value] of Object.entries(rest)) if (value !== undefined) at[name] = value;
+  return { conversation, at, url };
+};

@@ -1,10 +1,13 @@
 import { pino } from 'pino';
 import { Probot } from 'probot';
 import { createGitHubApp, type GitHubClient, orUndefined } from '#adapters/forge/github-app.ts';
+import type { Card } from '#core/conversations/card.ts';
+import type { Images } from '#core/conversations/images.ts';
 import type { ConversationAddress, Reaction, Receive, Role, Surface } from '#core/conversations/surface.ts';
 import { SurfaceError } from '#core/conversations/surface.ts';
 import type { Logger } from '#observability/log.ts';
 import { messageOf, messageRef, placeOf } from './address.ts';
+import { answersOf, closeCheck, findCheck, openCheck } from './check-runs.ts';
 import { sweepDeliveries } from './deliveries.ts';
 import { toSurfaceError } from './errors.ts';
 import { EVENTS, parse } from './parse.ts';
@@ -35,7 +38,12 @@ const SWEEP_MS = 300_000;
 const PAGE = 100;
 
 /** Comio on GitHub: webhooks in, REST out, as a GitHub App. */
-export function createGitHub(deps: { settings: GitHubSettings; receive: Receive; log: Logger }): Surface {
+export function createGitHub(deps: {
+  settings: GitHubSettings;
+  receive: Receive;
+  images: Pick<Images, 'url'>;
+  log: Logger;
+}): Surface {
   const { settings, receive } = deps;
   const log = deps.log.child({ surface: 'github' });
   const { GITHUB_WEBHOOK_SECRET: secret, GITHUB_BOT_NAME: name } = settings;
@@ -51,7 +59,7 @@ export function createGitHub(deps: { settings: GitHubSettings; receive: Receive;
     log: pino({ level: 'silent' }),
   });
   probot.on([...EVENTS], async (event) => {
-    const inbound = parse(event, { name });
+    const inbound = parse(event, { name, now: new Date() });
     if (inbound) await receive(inbound);
   });
 
@@ -94,6 +102,11 @@ export function createGitHub(deps: { settings: GitHubSettings; receive: Receive;
     return { client, owner, repo, number };
   }
 
+  const rendered = (card: Card, key: string): string =>
+    renderCard(card, key, { name, imageUrl: deps.images.url });
+  /** The same in a check run, which has buttons. */
+  const summary = (card: Card, key: string): string => rendered({ ...card, actions: [] }, key);
+
   async function botLogin(): Promise<string> {
     if (login !== undefined) return login;
     const { data } = await github.client.rest.apps.getAuthenticated();
@@ -122,32 +135,40 @@ export function createGitHub(deps: { settings: GitHubSettings; receive: Receive;
 
     post: (conversation, card, key) =>
       call('commenting', async () => {
-        const { client, owner, repo, number } = await at(conversation);
-        const body = renderCard(card, key, name);
+        const place = await at(conversation);
+        const { client, owner, repo, number } = place;
+        // First: once the comment is there, the check run is, and can be found with it after a crash.
+        const check = await openCheck(place, card, key, summary(card, key), log);
+        const body = rendered(card, key);
         const { data } = await client.rest.issues.createComment({ owner, repo, issue_number: number, body });
-        return messageRef(conversation, { kind: 'issue_comment', id: data.id }, data.html_url);
+        return messageRef(conversation, { kind: 'issue_comment', id: data.id, check }, data.html_url);
       }),
 
     find: (conversation, key) =>
       call('looking for a comment', async () => {
-        const { client, owner, repo, number } = await at(conversation);
+        const place = await at(conversation);
+        const { client, owner, repo, number } = place;
         const self = await botLogin();
         for await (const comment of newestComments(client, { owner, repo, issue_number: number })) {
           // Anybody can write down a key; only ours was written by us.
           if (comment.user?.login !== self || !hasKey(comment.body ?? '', key)) continue;
-          return messageRef(conversation, { kind: 'issue_comment', id: comment.id }, comment.html_url);
+          const check = await findCheck(place, key, log);
+          return messageRef(conversation, { kind: 'issue_comment', id: comment.id, check }, comment.html_url);
         }
         return undefined;
       }),
 
     update: (ref, card, key) =>
       call('editing', async () => {
-        const { client, owner, repo } = await at(ref.conversation);
+        const place = await at(ref.conversation);
+        const { client, owner, repo } = place;
         const message = messageOf(ref);
         if (message.kind !== 'issue_comment')
           throw new SurfaceError('invalid', 'Only comments can be edited.');
-        const body = renderCard(card, key, name);
+        const body = rendered(card, key);
         await client.rest.issues.updateComment({ owner, repo, comment_id: message.id, body });
+        if (message.check !== undefined && answersOf(card).length === 0)
+          await closeCheck(place, message.check, card, summary(card, key), log);
       }),
 
     react: (ref, reaction) =>

@@ -23,6 +23,8 @@ export const manifest = ({ publicUrl, redirectUrl }: { publicUrl: string; redire
     // Comments and reactions; a pull request's conversation is an issue's.
     issues: 'write',
     pull_requests: 'write',
+    // A question with buttons on a pull request.
+    checks: 'write',
     // What runs where, beside the commits.
     deployments: 'write',
     // Repositories for projects born in chat.

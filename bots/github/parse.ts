@@ -1,6 +1,8 @@
 import type { EmitterWebhookEvent } from '@octokit/webhooks';
+import { FEEDBACK_ACTIONS } from '#core/conversations/card.ts';
 import type { Inbound, Person } from '#core/conversations/surface.ts';
 import { conversationAt, messageRef } from './address.ts';
+import { identityOf } from './check-runs.ts';
 import { spoken } from './text.ts';
 
 export const EVENTS = [
@@ -8,12 +10,15 @@ export const EVENTS = [
   'issue_comment.created',
   'pull_request_review_comment.created',
   'pull_request_review.submitted',
+  'check_run.requested_action',
 ] as const;
 export type GitHubEvent = EmitterWebhookEvent<(typeof EVENTS)[number]>;
 
 export interface ParseContext {
   /** What people call us, without @. */
   name: string;
+  /** Dates a press, which carries no time. */
+  now: Date;
 }
 
 /** On an issue it is for us without being named in the text. */
@@ -35,6 +40,8 @@ export function parse(event: GitHubEvent, context: ParseContext): Inbound | unde
       return parseReviewComment(event.payload, context);
     case 'pull_request_review':
       return parseReview(event.payload, context);
+    case 'check_run':
+      return parsePress(event.payload, event.id, context);
   }
 }
 
@@ -78,13 +85,21 @@ function parseComment(
     id: `github:${repository.id}:issue_comment:${comment.id}`,
     conversation,
     author,
-    kind: 'message',
-    text,
+    ...said(text, mentioned),
     addressed: mentioned,
     sentAt: new Date(comment.created_at).toISOString(),
     repository: { owner: repository.owner.login, name: repository.name, ...here },
     reactTo: messageRef(conversation, { kind: 'issue_comment', id: comment.id }, comment.html_url),
   };
+}
+
+/** What a card tells people to write for 👍 and 👎 is the press of a button that a comment cannot have. */
+function said(text: string, mentioned: boolean): Pick<Inbound, 'kind' | 'text' | 'action'> {
+  const { which, value } =
+    /^feedback[ \t]+(?<which>up|down)[ \t]+(?<value>[\w:.-]{1,80})(?=\s|$)/i.exec(text)?.groups ?? {};
+  if (!mentioned || which === undefined || value === undefined) return { kind: 'message', text };
+  const id = which.toLowerCase() === 'up' ? FEEDBACK_ACTIONS.up : FEEDBACK_ACTIONS.down;
+  return { kind: 'action', text: '', action: { id, value } };
 }
 
 function parseReviewComment(
@@ -126,6 +141,28 @@ function parseReview(
     addressed: mentioned,
     sentAt: new Date(review.submitted_at ?? pull.updated_at).toISOString(),
     repository: { owner: repository.owner.login, name: repository.name, pullRequest: pull.number },
+  };
+}
+
+/** A button of a check run of ours: GitHub tells only the App whose run it is. A redelivery has the same id. */
+function parsePress(
+  { check_run: check, requested_action: pressed, repository, sender }: Payload<'check_run'>,
+  delivery: string,
+  { now }: ParseContext,
+): Inbound | undefined {
+  const author = person(sender);
+  const about = identityOf(check.external_id);
+  if (!author || !about || pressed?.identifier === undefined) return undefined;
+  return {
+    id: `github:${repository.id}:check_run:${check.id}:${delivery}`,
+    conversation: conversationAt(repository.owner.login, repository.name, about.number),
+    author,
+    kind: 'action',
+    text: '',
+    addressed: true,
+    sentAt: now.toISOString(),
+    action: { id: pressed.identifier, value: about.value },
+    repository: { owner: repository.owner.login, name: repository.name, pullRequest: about.number },
   };
 }
 

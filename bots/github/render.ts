@@ -1,5 +1,13 @@
 import { cut, fence, oneLine, plain, safeInline, safeMarkdown } from '#adapters/forge/github-markdown.ts';
-import type { Action, Block, Card, PlanItem, Tone } from '#core/conversations/card.ts';
+import {
+  type Action,
+  APPROVAL_ACTIONS,
+  type Block,
+  type Card,
+  FEEDBACK_ACTIONS,
+  type PlanItem,
+  type Tone,
+} from '#core/conversations/card.ts';
 
 /** GitHub's limit for a comment, in characters. */
 export const MAX_COMMENT = 65_536;
@@ -18,17 +26,24 @@ const boxes: Record<PlanItem['state'], string> = {
   failed: '- [ ] ❌ ',
 };
 
+export interface RenderOptions {
+  /** What people call us, without @. */
+  name: string;
+  /** Where a browser finds a picture; undefined: nowhere, and its alternative text is shown. */
+  imageUrl: (id: string) => string | undefined;
+}
+
 /**
  * The card as a comment, its key in front where nobody sees it. What does not fit is shortened, with a notice. Actions
  * become what to write instead, since comments have no buttons.
  */
-export function renderCard(card: Card, key: string, name: string): string {
+export function renderCard(card: Card, key: string, { name, imageUrl }: RenderOptions): string {
   const title = `### ${tones[card.tone]}${plain(cut(oneLine(card.title), 250)) || 'Comio'}`;
   const actions = card.actions.map((action) => hint(action, name)).join('\n');
   const footer = card.footer ? `<sub>${safeInline(cut(oneLine(card.footer), 500))}</sub>` : '';
   const frame = [markerOf(key), title, actions, footer];
   const taken = frame.reduce((sum, part) => sum + part.length + 2, 0);
-  const blocks = shorten(card.blocks, MAX_COMMENT - taken - 2 * card.blocks.length);
+  const blocks = shorten(card.blocks, imageUrl, MAX_COMMENT - taken - 2 * card.blocks.length);
   const [marker, ...ends] = [frame[0], ...frame.slice(2)];
   return [`${marker}\n${title}`, ...blocks, ...ends].filter((part) => part !== '').join('\n\n');
 }
@@ -40,11 +55,28 @@ export const hasKey = (body: string, key: string): boolean => body.startsWith(ma
 const markerOf = (key: string): string => `<!-- comio:${encodeURIComponent(key).replaceAll('-', '%2D')} -->`;
 
 const hint = (action: Action, name: string): string =>
-  `**${plain(cut(oneLine(action.label), 80))}**: write \`/${name} ${action.id.replaceAll('-', ' ').replace(/[^\w ]/g, '')}\``;
+  `**${plain(cut(oneLine(action.label), 80))}**: write \`/${name} ${commandOf(action)}\``;
+
+/** What says the same as the button, in the grammar of core/conversations/command.ts; feedback is read in parse.ts. */
+function commandOf({ id, value }: Action): string {
+  const safe = value.replace(/[^\w:.-]/g, '');
+  switch (id) {
+    case APPROVAL_ACTIONS.approve:
+      return `approve ${safe.slice(0, 8)}`;
+    case APPROVAL_ACTIONS.reject:
+      return `reject ${safe.slice(0, 8)}`;
+    case FEEDBACK_ACTIONS.up:
+      return `feedback up ${safe}`;
+    case FEEDBACK_ACTIONS.down:
+      return `feedback down ${safe}`;
+    default:
+      return id.replaceAll('-', ' ').replace(/[^\w ]/g, '');
+  }
+}
 
 /** Every block within `budget` characters in all: short blocks whole, the others share what is left. */
-function shorten(blocks: readonly Block[], budget: number): string[] {
-  const whole = blocks.map((block) => render(block, Number.POSITIVE_INFINITY));
+function shorten(blocks: readonly Block[], imageUrl: RenderOptions['imageUrl'], budget: number): string[] {
+  const whole = blocks.map((block) => render(block, imageUrl, Number.POSITIVE_INFINITY));
   const shortestFirst = whole
     .map(({ length }, index) => ({ index, length }))
     .sort((a, b) => a.length - b.length);
@@ -58,12 +90,12 @@ function shorten(blocks: readonly Block[], budget: number): string[] {
   return blocks
     .map((block, index) => {
       const [text, most] = [whole[index] ?? '', share.get(index) ?? 0];
-      return text.length <= most ? text : render(block, most);
+      return text.length <= most ? text : render(block, imageUrl, most);
     })
     .filter((text) => text !== '');
 }
 
-function render(block: Block, most: number): string {
+function render(block: Block, imageUrl: RenderOptions['imageUrl'], most: number): string {
   switch (block.type) {
     case 'markdown':
       return fitted(block.text.split('\n'), most, (lines) => safeMarkdown(lines.join('\n')));
@@ -77,7 +109,7 @@ function render(block: Block, most: number): string {
     case 'links':
       return fitted(block.links.map(link), most);
     case 'image':
-      return fitted([plain(block.alt)], most);
+      return fitted([block.alt], most, ([alt = '']) => image(alt, imageUrl(block.id)));
     case 'code':
       if (block.text === '') return '';
       return fitted(block.text.split('\n'), most, (lines) => fence(lines.join('\n'), block.language));
@@ -98,6 +130,12 @@ function render(block: Block, most: number): string {
 
 const planLine = ({ state, text, detail }: PlanItem): string =>
   `${boxes[state]}${plain(text)}${detail ? ` — ${plain(detail)}` : ''}`;
+
+/** GitHub's proxy fetches it once, and shows it from there. */
+function image(alt: string, url: string | undefined): string {
+  const text = plain(alt);
+  return url === undefined ? text : `![${text || 'picture'}](<${url}>)`;
+}
 
 function link(to: { label: string; url: string }): string {
   const label = plain(to.label) || 'link';

@@ -1,5 +1,6 @@
 import { type Context, Hono } from 'hono';
 import { type Access, type Caller, tokenIn } from './github-access.ts';
+import type { createChecks } from './github-checks.ts';
 import type { Deliveries } from './github-deliveries.ts';
 import type { Emulator } from './github-emulator.ts';
 import type { createReactions } from './github-reactions.ts';
@@ -12,6 +13,7 @@ export interface ApiParts {
   access: Access;
   repositories: Repositories;
   reactions: ReturnType<typeof createReactions>;
+  checks: ReturnType<typeof createChecks>;
   deliveries: Deliveries;
   /** Of a member who may create repositories. */
   adminOf(account: string): string;
@@ -27,7 +29,7 @@ const MAX_BODY = 65_536;
  * repositories. What neither knows is refused with 501, so that nobody mistakes it for an answer.
  */
 export function createApi(parts: ApiParts) {
-  const { emulator, access, repositories, reactions, deliveries } = parts;
+  const { emulator, access, repositories, reactions, checks, deliveries } = parts;
   const app = new Hono();
   const tokenHeader = (token: string) => ({
     authorization: `token ${token}`,
@@ -299,6 +301,16 @@ export function createApi(parts: ApiParts) {
     const found = await emulator.fetch(path, { headers: { authorization: authorization ?? '' } });
     return found.ok;
   });
+
+  checks.mount(
+    app,
+    (authorization) => access.caller(tokenIn(authorization)),
+    (name, sha) =>
+      repositories.commits(name, sha, sha).then(
+        () => true,
+        () => false,
+      ),
+  );
 
   app.all(
     '/repos/:owner/:repo/:what{(git|contents|commits|compare|readme|statuses|tarball|zipball).*}',

@@ -25,6 +25,7 @@ export interface Emulator extends AsyncDisposable {
 
 export const PERMISSIONS = {
   administration: 'write',
+  checks: 'write',
   contents: 'write',
   deployments: 'write',
   issues: 'write',

@@ -1,5 +1,6 @@
 import type { Push } from './git-http.ts';
 import type { Permission } from './github-access.ts';
+import type { CheckRun } from './github-checks.ts';
 import type { Deliveries } from './github-deliveries.ts';
 import type { ChangedFile, Content } from './github-repositories.ts';
 
@@ -93,6 +94,12 @@ export interface GitHubPeer extends AsyncDisposable {
     options: On & { user: string; body: string; path: string; line: number } & Delivering,
   ): Promise<{ id: number }>;
   review(options: On & { user: string; body: string } & Delivering): Promise<{ id: number }>;
+  /** Of all commits, oldest first. */
+  checkRuns(repository: { owner: string; repo: string }): readonly CheckRun[];
+  /** Presses a button of a check run. */
+  pressCheck(
+    options: { owner: string; repo: string; id: number; user: string; identifier: string } & Delivering,
+  ): Promise<void>;
   /** By the bot or by anybody. */
   deleteComment(options: { owner: string; repo: string; id: number }): Promise<void>;
   /** Oldest first. */

@@ -11,6 +11,7 @@ import type { z } from 'zod';
 import { createGitHttp, type GitAccess } from './git-http.ts';
 import { createAccess } from './github-access.ts';
 import { createApi } from './github-api.ts';
+import { createChecks } from './github-checks.ts';
 import { createDeliveries } from './github-deliveries.ts';
 import { startEmulator } from './github-emulator.ts';
 import { createManifestFlow } from './github-manifest.ts';
@@ -82,6 +83,7 @@ export async function createGitHubPeer({
   for (const person of people) if (person !== 'mallory') access.setPermission(person, 'write');
   const repositories = createRepositories(root);
   const reactions = createReactions();
+  const checks = createChecks(APP_ID);
   const deliveries = createDeliveries({ secret, appId: APP_ID });
   const events = new EventEmitter();
   const calls: PeerCall[] = [];
@@ -102,6 +104,7 @@ export async function createGitHubPeer({
     access,
     repositories,
     reactions,
+    checks,
     deliveries,
     adminOf,
     url: () => url,
@@ -355,6 +358,19 @@ export async function createGitHubPeer({
       const { id } = await ask(reviewSchema, user, 'POST', path, { body, event: 'COMMENT' });
       await deliver(owner, 'pull_request_review', 'submitted', id, times);
       return { id };
+    },
+
+    checkRuns: ({ owner, repo }) => checks.on(`${owner}/${repo}`),
+
+    async pressCheck({ owner, repo, id, user, identifier, deliver: times }) {
+      const name = `${owner}/${repo}`;
+      const payload = {
+        ...checks.pressed(name, id, identifier),
+        repository: await ask(repositorySchema, user, 'GET', `/repos/${name}`),
+        sender: { login: user, type: 'User' },
+        installation: { id: installed.get(owner), node_id: 'PEER' },
+      };
+      await deliveries.send('check_run', payload, times === undefined ? {} : { times });
     },
 
     async deleteComment({ owner, repo, id }) {

@@ -4,7 +4,7 @@ import { createGitHubApp } from '#adapters/forge/github-app.ts';
 import { sweepDeliveries } from '#bots/github/deliveries.ts';
 import { env } from '#bots/github/github.ts';
 import { loadConfig } from '#core/config.ts';
-import { textCard } from '#core/conversations/card.ts';
+import { type Card, textCard } from '#core/conversations/card.ts';
 import { type Inbound, SurfaceError } from '#core/conversations/surface.ts';
 import { createLogger } from '#observability/log.ts';
 import { type LocalGitHub, REPO, startLocalGitHub } from './support.ts';
@@ -218,6 +218,124 @@ describe('GitHub as a surface, its own ways', () => {
     local.peer.setPermission('ada', permission, 'acme/app');
     expect((await local.surface.role(author, conversation)).role).toBe(role);
     local.peer.setPermission('ada', 'write', 'acme/app');
+  });
+
+  describe('a question on a pull request', () => {
+    const value = '3f2a1b0c-94a1-4f0e-8d5b-0123456789ab';
+    const key = `approval:${value}`;
+    const question: Card = {
+      ...textCard('Publish the fix of the slow orders to shop?', 'warning', 'One file, **+3 −1**'),
+      actions: [
+        { id: 'approval-approve', label: 'Approve', style: 'primary', value },
+        { id: 'approval-reject', label: 'Reject', style: 'danger', value },
+      ],
+    };
+    let count = 0;
+    const ask = async () => {
+      count += 1;
+      const branch = `question-${count}`;
+      const number = await openPull(branch);
+      const at = { ...REPO, number };
+      const conversation = { surface: 'github' as const, key: `acme/app#${number}`, at };
+      const sha = (await local.peer.branches(REPO)).find(({ name }) => name === branch)?.sha;
+      const runs = () => local.peer.checkRuns(REPO).filter(({ head_sha }) => head_sha === sha);
+      return { conversation, number, branch, runs, sha };
+    };
+    const ours = async (number: number) =>
+      (await local.peer.comments({ ...REPO, number })).filter(({ byBot }) => byBot);
+
+    it('is a check run with buttons, too, until it was decided', async () => {
+      const { conversation, number, runs, branch } = await ask();
+      const ref = await local.surface.post(conversation, question, key);
+      const [run] = runs();
+      expect(runs()).toHaveLength(1);
+      expect(run).toMatchObject({
+        name: 'Approval 3f2a1b0c',
+        status: 'completed',
+        conclusion: 'action_required',
+        output: { title: question.title, summary: expect.stringContaining('**+3 −1**') },
+        actions: [
+          { label: 'Approve', identifier: 'approval-approve' },
+          { label: 'Reject', identifier: 'approval-reject' },
+        ],
+      });
+      expect((await ours(number))[0]?.body).toContain('/comio approve 3f2a1b0c');
+
+      await local.peer.pressCheck({
+        ...REPO,
+        id: run?.id ?? 0,
+        user: 'grace',
+        identifier: 'approval-approve',
+        deliver: 3,
+      });
+      expect(heard).toHaveLength(3);
+      expect(new Set(heard.map(({ id }) => id)).size).toBe(1);
+      expect(first()).toMatchObject({
+        kind: 'action',
+        conversation,
+        author: { id: 'grace' },
+        action: { id: 'approval-approve', value },
+        repository: { owner: 'acme', name: 'app', pullRequest: number },
+      });
+      expect((await local.surface.role(first().author, first().conversation)).role).toBe('operator');
+
+      // It ends where it was asked, although the branch has moved.
+      await local.peer.pushBranch({ ...REPO, branch, files: { 'b.txt': 'more\n' } });
+      const approved = textCard('Approved: publish', 'success');
+      await local.surface.update(ref, approved, key);
+      await local.surface.update(ref, approved, key);
+      expect(runs()).toMatchObject([
+        { conclusion: 'success', actions: [], output: { title: 'Approved: publish' } },
+      ]);
+    });
+
+    it.each([
+      ['danger', 'failure'],
+      ['neutral', 'neutral'],
+    ] as const)('that ends as %s is a %s', async (tone, conclusion) => {
+      const { conversation, runs } = await ask();
+      const ref = await local.surface.post(conversation, question, key);
+      await local.surface.update(ref, textCard('Over', tone), key);
+      expect(runs()).toMatchObject([{ conclusion, actions: [] }]);
+    });
+
+    it('is asked once, wherever the first attempt was cut off', async () => {
+      const { conversation, number, runs } = await ask();
+      for (const route of [
+        'POST /repos/:owner/:repo/check-runs',
+        'POST /repos/:owner/:repo/issues/:n/comments',
+      ]) {
+        local.peer.failNext(route, { status: 502, when: 'after' });
+        expect((await codeOf(local.surface.post(conversation, question, key))).code).toBe('unavailable');
+        if ((await local.surface.find(conversation, key)) === undefined) continue;
+        break;
+      }
+      const found = await local.surface.find(conversation, key);
+      if (!found) throw new Error('the comment was posted');
+      await local.surface.update(found, question, key);
+      expect(runs()).toHaveLength(1);
+      expect(await ours(number)).toHaveLength(1);
+      await local.surface.update(found, textCard('Approved', 'success'), key);
+      expect(runs()).toMatchObject([{ conclusion: 'success' }]);
+    });
+
+    it('is a comment where the App may not make check runs', async () => {
+      const { conversation, number, runs } = await ask();
+      local.peer.breakRoute('POST /repos/:owner/:repo/check-runs', 403);
+      const ref = await local.surface.post(conversation, question, key);
+      expect(runs()).toEqual([]);
+      expect(await ours(number)).toHaveLength(1);
+      await local.surface.update(ref, textCard('Approved', 'success'), key);
+    });
+
+    it('is a comment on an issue, and any other card is no check run', async () => {
+      await openIssue('@comio start');
+      await local.surface.post(first().conversation, question, key);
+      const { conversation, runs } = await ask();
+      await local.surface.post(conversation, textCard('Working', 'working'), 'run:1');
+      expect(runs()).toEqual([]);
+      expect(await ours(Number(first().conversation.at.number))).toHaveLength(1);
+    });
   });
 
   it('says who it is and where', () => {

@@ -7,7 +7,8 @@ import { spoken } from '#bots/github/text.ts';
 
 const recorded = (file: string): GitHubEvent =>
   JSON.parse(readFileSync(new URL(`../../fixtures/replay/github/${file}.json`, import.meta.url), 'utf8'));
-const hear = (file: string) => parse(recorded(file), { name: 'comio' });
+const CONTEXT = { name: 'comio', now: new Date('2026-01-01T12:00:00Z') };
+const hear = (file: string) => parse(recorded(file), CONTEXT);
 
 /** GitHub's own recordings of every event. */
 const examples = (): { name: string; examples: { action?: string }[] }[] =>
@@ -98,7 +99,7 @@ describe('a recorded payload', () => {
     expect(hear('own-comment')).toBeUndefined();
     const event = structuredClone(recorded('issue-comment-command'));
     event.payload.sender.type = 'Bot';
-    expect(parse(event, { name: 'comio' })).toBeUndefined();
+    expect(parse(event, CONTEXT)).toBeUndefined();
   });
 
   it('of any kind we listen to is understood, as GitHub itself documents it', () => {
@@ -106,7 +107,7 @@ describe('a recorded payload', () => {
     const found = examples().flatMap(({ name, examples: payloads }) =>
       payloads
         .filter(({ action }) => wanted.includes(`${name}.${action}`))
-        .map((payload) => parse(asEvent(name, payload), { name: 'comio' })),
+        .map((payload) => parse(asEvent(name, payload), CONTEXT)),
     );
     expect(found.length).toBeGreaterThanOrEqual(12);
     for (const inbound of found) {
@@ -116,6 +117,62 @@ describe('a recorded payload', () => {
       expect(Number.isNaN(Date.parse(inbound.sentAt))).toBe(false);
     }
     expect(found.filter((inbound) => inbound !== undefined).length).toBeGreaterThanOrEqual(10);
+  });
+});
+
+describe('a button', () => {
+  const pressed = (externalId: string | null, action = 'approval-approve') => {
+    const repository = recorded('issue-comment-command').payload.repository;
+    const event = asEvent('check_run', {
+      action: 'requested_action',
+      requested_action: { identifier: action },
+      check_run: { id: 7, external_id: externalId, pull_requests: [] },
+      repository,
+      sender: { login: 'ada', type: 'User' },
+    });
+    return parse({ ...event, id: 'delivery-1' } as GitHubEvent, CONTEXT);
+  };
+
+  it('of a check run of ours is a press in the pull request’s conversation', () => {
+    expect(pressed('comio 12 3f2a1b0c-1 approval:3f2a1b0c-1')).toEqual({
+      id: 'github:186853002:check_run:7:delivery-1',
+      conversation: {
+        surface: 'github',
+        key: 'Codertocat/Hello-World#12',
+        at: { owner: 'Codertocat', repo: 'Hello-World', number: 12 },
+      },
+      author: { id: 'ada', name: 'ada', claims: [] },
+      kind: 'action',
+      text: '',
+      addressed: true,
+      sentAt: '2026-01-01T12:00:00.000Z',
+      action: { id: 'approval-approve', value: '3f2a1b0c-1' },
+      repository: { owner: 'Codertocat', name: 'Hello-World', pullRequest: 12 },
+    });
+  });
+
+  it('of any other check run is nothing said', () => {
+    for (const id of [null, '', 'build-7', 'comio x y z']) expect(pressed(id)).toBeUndefined();
+  });
+
+  it('that a comment cannot have is written', () => {
+    const written = (body: string) => {
+      const event = structuredClone(recorded('issue-comment-command'));
+      Object.assign(Object(event.payload).comment, { body });
+      return parse(event, CONTEXT);
+    };
+    expect(written('/comio feedback up 3f2a-1')).toMatchObject({
+      kind: 'action',
+      text: '',
+      action: { id: 'feedback-up', value: '3f2a-1' },
+      reactTo: { at: { kind: 'issue_comment' } },
+    });
+    expect(written('@comio feedback down 3f2a-1 thanks')?.action).toEqual({
+      id: 'feedback-down',
+      value: '3f2a-1',
+    });
+    for (const body of ['feedback up 3f2a-1', '@comio feedback up', '@comio feedback sideways 3f2a-1'])
+      expect(written(body)).toMatchObject({ kind: 'message' });
   });
 });
 

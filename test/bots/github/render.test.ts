@@ -7,7 +7,8 @@ import { HOSTILE_TEXT } from '../../contracts/surface.ts';
 import { read } from './gfm.ts';
 
 const KEY = 'run/7:final';
-const show = (card: Card) => renderCard(card, KEY, 'comio');
+const OPTIONS = { name: 'comio', imageUrl: () => undefined };
+const show = (card: Card) => renderCard(card, KEY, OPTIONS);
 const blockCard = (...blocks: Block[]): Card => ({ ...textCard('Title', 'neutral'), blocks });
 
 /** Tags we write ourselves, in the order in which they may come. */
@@ -253,8 +254,8 @@ describe('a card', () => {
     expect(hasKey(body, 'run/7')).toBe(false);
     expect(hasKey(body, 'other')).toBe(false);
     const odd = 'a-->b--c <x>';
-    expect(hasKey(renderCard(textCard('T', 'neutral'), odd, 'comio'), odd)).toBe(true);
-    expect(read(renderCard(textCard('T', 'neutral'), odd, 'comio')).text).toBe('T');
+    expect(hasKey(renderCard(textCard('T', 'neutral'), odd, OPTIONS), odd)).toBe(true);
+    expect(read(renderCard(textCard('T', 'neutral'), odd, OPTIONS)).text).toBe('T');
   });
 
   it('links to web pages only', () => {
@@ -317,3 +318,38 @@ const pieces = (html: string): string[] =>
     .split('\u0000')
     .map((piece) => piece.trim())
     .filter((piece) => piece !== '');
+
+describe('what has no button in a comment', () => {
+  const value = '3f2a1b0c-94a1-4f0e-8d5b-0123456789ab';
+  const action = (id: string, label: string) => ({ id, label, style: 'default' as const, value });
+
+  it('is written: questions by the number on their card, feedback by what it is about', () => {
+    const card = {
+      ...textCard('Deploy?', 'warning'),
+      actions: [action('approval-approve', 'Approve'), action('approval-reject', 'Reject')],
+    };
+    expect(show(card)).toContain('**Approve**: write `/comio approve 3f2a1b0c`');
+    expect(show(card)).toContain('**Reject**: write `/comio reject 3f2a1b0c`');
+    const thumbs = { ...card, actions: [action('feedback-up', '👍'), action('feedback-down', '👎')] };
+    expect(show(thumbs)).toContain(`**👍**: write \`/comio feedback up ${value}\``);
+    expect(show(thumbs)).toContain(`**👎**: write \`/comio feedback down ${value}\``);
+  });
+});
+
+describe('a picture', () => {
+  const card = blockCard({ type: 'image', id: 'abc', alt: 'Requests [per](x) second @ada' });
+  const reachable = { ...OPTIONS, imageUrl: (id: string) => `https://comio.example/images/${id}.png` };
+
+  it('is fetched from where others reach us', () => {
+    const [, image = ''] =
+      /!\[(.*)\]\(<https:\/\/comio\.example\/images\/abc\.png>\)/.exec(renderCard(card, KEY, reachable)) ??
+      [];
+    expect(image).toContain('per\\]');
+    expect(image).not.toMatch(/(?<!\u200b)@ada/);
+  });
+
+  it('is told in words where nobody reaches us', () => {
+    expect(show(card)).not.toContain('![');
+    expect(read(show(card)).text).toContain('Requests [per](x) second');
+  });
+});

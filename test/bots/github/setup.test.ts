@@ -93,8 +93,20 @@ describe('creating the GitHub App', () => {
       {
         public: false,
         hook_attributes: { url: 'https://a.example/github/webhooks' },
-        default_events: ['issues', 'issue_comment', 'pull_request_review_comment', 'pull_request_review'],
-        default_permissions: { contents: 'write', issues: 'write', pull_requests: 'write', metadata: 'read' },
+        default_events: [
+          'issues',
+          'issue_comment',
+          'pull_request_review_comment',
+          'pull_request_review',
+          'check_run',
+        ],
+        default_permissions: {
+          checks: 'write',
+          contents: 'write',
+          issues: 'write',
+          pull_requests: 'write',
+          metadata: 'read',
+        },
       },
     );
   });

@@ -3,6 +3,7 @@ import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import { createGitHub, env } from '#bots/github/github.ts';
 import { loadConfig } from '#core/config.ts';
+import type { Images } from '#core/conversations/images.ts';
 import type { Receive, Surface } from '#core/conversations/surface.ts';
 import { createLogger } from '#observability/log.ts';
 import { createGitHubPeer, type GitHubPeer } from '../../peers/github.ts';
@@ -18,7 +19,10 @@ export interface LocalGitHub extends AsyncDisposable {
 export const REPO = { owner: 'acme', repo: 'app' } as const;
 
 /** The surface as the service runs it, hearing from and speaking to a GitHub on this machine. */
-export async function startLocalGitHub(receive: Receive): Promise<LocalGitHub> {
+export async function startLocalGitHub(
+  receive: Receive,
+  images: Pick<Images, 'url'> = { url: () => undefined },
+): Promise<LocalGitHub> {
   await using starting = new AsyncDisposableStack();
   const peer = starting.use(await createGitHubPeer());
   await peer.createRepository({
@@ -27,7 +31,7 @@ export async function startLocalGitHub(receive: Receive): Promise<LocalGitHub> {
     files: { 'a.txt': 'one\ntwo\nthree\n' },
   });
   const settings = loadConfig(env, { ...peer.env, GITHUB_UPDATE_MS: '0' });
-  const surface = starting.use(createGitHub({ settings, receive, log: createLogger('silent') }));
+  const surface = starting.use(createGitHub({ settings, receive, images, log: createLogger('silent') }));
   const app = new Hono();
   surface.mount(app);
   const listening = Promise.withResolvers<number>();

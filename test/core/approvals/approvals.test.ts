@@ -302,7 +302,7 @@ forEachStore((kind, open) => {
 
 it('is wired into the service', { timeout: 120_000 }, async () => {
   await using test = await testComio({
-    script: { scenarios: [{ name: 'none', when: 'nothing', steps: [], final: 'Nothing.' }] },
+    script: { scenarios: [{ name: 'none', when: 'nothing', steps: [{ text: 'Nothing.' }] }] },
   });
   await test.chat.say('approve');
   await test.chat.until((shown) =>

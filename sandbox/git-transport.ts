@@ -56,8 +56,26 @@ export interface GitTransport {
   ): Promise<{ sha: string; subject: string; ref: string }>;
   /** The commit's files as an uncompressed tar, all of them; undefined when the commit is not here. */
   archive(request: Omit<Remote, 'credentials'> & { sha: string }): Promise<Buffer | undefined>;
+  /**
+   * The commits that `to` has and `from` has not, newest first, at most `limit`, merges left out; of each the first
+   * `maxDiffBytes` of its diff. What a branch had that is rewritten since is still known if it was deployed.
+   */
+  changes(
+    request: Remote & { from: string; to: string; limit: number; maxDiffBytes: number },
+  ): Promise<Change[]>;
   /** The commit the remote's branch points at; undefined when there is no such branch. */
   readRemoteHead(request: Remote & { branch: string }): Promise<string | undefined>;
+}
+
+export interface Change {
+  sha: string;
+  author: string;
+  /** ISO 8601, when it was committed. */
+  at: string;
+  /** Subject and body. */
+  message: string;
+  /** Names and sizes of the changed files, then the patch. */
+  diff: string;
 }
 
 const LIMIT_MS = 600_000;
@@ -199,6 +217,47 @@ export function createGitTransport({ dataDir, log }: { dataDir: string; log: Log
         await writeFile(join(directory, 'info', 'attributes'), '* -export-ignore -export-subst\n');
         const packed = await git(['archive', '--format=tar', sha], { maxBytes: MAX_ARCHIVE_BYTES });
         return packed.stdout;
+      }),
+
+    changes: async (request) =>
+      await withMirror(request, async (git) => {
+        const { limit, maxDiffBytes } = request;
+        await fetchAll(git, request);
+        const [from, to] = [await verified(git, request.from), await verified(git, request.to)];
+        const format = '--format=%H%x1f%an%x1f%cI%x1f%B%x1e';
+        const listed = await git([
+          'log',
+          '--no-merges',
+          `--max-count=${limit}`,
+          format,
+          to,
+          `^${from}`,
+          '--',
+        ]);
+        const changes: Change[] = [];
+        for (const record of listed.stdout.toString().split('\x1e')) {
+          const [sha = '', author = '', at = '', message = ''] = record.trim().split('\x1f');
+          if (sha === '') continue;
+          const argv = [
+            'show',
+            '--format=',
+            '--stat',
+            '--patch',
+            '--no-color',
+            '--no-ext-diff',
+            '--no-textconv',
+            sha,
+          ];
+          const { stdout } = await git([...argv, '--'], { maxBytes: MAX_ARCHIVE_BYTES });
+          changes.push({
+            sha,
+            author,
+            at,
+            message: message.trim(),
+            diff: stdout.subarray(0, maxDiffBytes).toString(),
+          });
+        }
+        return changes;
       }),
 
     readRemoteHead: async (request) =>

@@ -3,6 +3,7 @@ import { createDockerClient } from '#sandbox/docker-client.ts';
 import { ensureHostPrograms } from './host-programs.ts';
 import { ensurePostgresImage } from './postgres-image.ts';
 import { prepareDocker } from './prepare-docker.ts';
+import { prometheusPrograms } from './prometheus-programs.ts';
 import { removeContainers } from './run.ts';
 
 declare module 'vitest' {
@@ -24,6 +25,8 @@ export default async ({ provide }: TestProject): Promise<() => Promise<void>> =>
   await Promise.all([
     POSTGRES_TEST_URL ? undefined : ensurePostgresImage(createDockerClient(DOCKER_HOST)),
     ensureHostPrograms(say),
+    // Where they cannot be had, the tests that use them fail.
+    prometheusPrograms(say).catch((error: unknown) => say(String(error))),
   ]);
   const run = String(process.pid);
   provide('testRun', run);

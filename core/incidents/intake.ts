@@ -125,7 +125,7 @@ export function createIntake(deps: {
       await trx
         .updateTable('incident')
         .set({
-          began_at: signal.startsAt < open.began_at ? signal.startsAt : open.began_at,
+          began_at: new Date(Math.min(signal.startsAt.getTime(), open.began_at.getTime())),
           severity: worse(open.severity, signal.severity),
         })
         .where('id', '=', open.id)

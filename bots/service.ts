@@ -1,24 +1,39 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { flushCompileCache } from 'node:module';
-import { serve } from '@hono/node-server';
+import type { AddressInfo } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
 import type { Config } from '#core/config.ts';
+import { createHosts } from '#core/deployments/host.ts';
 import type { Logger } from '#observability/log.ts';
 import type { Redactor } from '#observability/redact.ts';
 import { createFrontDoor } from './front-door.ts';
 import { type env, surfaces } from './index.ts';
 import { missing } from './missing.ts';
 
+/** Milliseconds that requests under way get to end when the service stops. */
+const CLOSE_MS = 5000;
+
 /**
  * The service, until SIGTERM: listens at once, and only then loads and opens the rest (Comio, then the surfaces), so
  * that nothing sent to it during a restart is refused.
  */
 export async function runService(config: Config<typeof env>, log: Logger, redact: Redactor): Promise<void> {
-  const door = createFrontDoor();
-  const { promise: bound, resolve, reject } = Promise.withResolvers<number>();
-  const server = serve({ fetch: door.fetch, hostname: config.HOST, port: config.PORT }, ({ port }) =>
-    resolve(port),
+  const hosts = createHosts({
+    domain: config.DEPLOY_DOMAIN,
+    publicUrl: config.PUBLIC_URL,
+    port: config.PORT,
+  });
+  const door = createFrontDoor({ isApp: ({ headers }) => hosts.labelOf(headers.host) !== undefined });
+  const server = createServer(
+    { shouldUpgradeCallback: door.wantsUpgrade },
+    door.listener(getRequestListener(door.fetch, { hostname: config.HOST })),
   );
-  server.once('error', reject);
-  const url = `http://${config.HOST}:${await bound}`;
+  server.on('upgrade', door.upgrade);
+  server.listen(config.PORT, config.HOST);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const url = `http://${config.HOST}:${port}`;
   log.info({ url }, 'listening');
 
   const { openDatabase } = await import('#core/store/database.ts');
@@ -29,7 +44,7 @@ export async function runService(config: Config<typeof env>, log: Logger, redact
     import('./welcome.ts'),
   ]);
   await using database = opened;
-  await using comio = await createComio({ config, log, redact, database });
+  await using comio = await createComio({ config, log, redact, database, port });
   const { app, receive, images } = comio;
   const on = Object.entries(surfaces).filter(([, surface]) => missing(surface, config).length === 0);
   await using connected = new AsyncDisposableStack();
@@ -40,7 +55,7 @@ export async function runService(config: Config<typeof env>, log: Logger, redact
   }
   mountSetup(app, config);
   await comio.start(list);
-  door.open(app);
+  door.open(app, comio.proxy);
 
   const { promise: stopping, resolve: stop } = Promise.withResolvers<string>();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop(signal));
@@ -50,5 +65,12 @@ export async function runService(config: Config<typeof env>, log: Logger, redact
   flushCompileCache();
 
   log.info({ signal: await stopping }, 'stopping: no new work is taken; runs resume at the next start');
-  await new Promise((done) => server.close(done));
+  const closed = new Promise((done) => server.close(done));
+  // Streams and WebSockets of deployed apps may never end by themselves.
+  const cut = setTimeout(() => {
+    server.closeAllConnections();
+    comio.proxy[Symbol.dispose]();
+  }, CLOSE_MS);
+  await closed;
+  clearTimeout(cut);
 }

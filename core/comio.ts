@@ -1,15 +1,20 @@
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { Hono } from 'hono';
 import type { Forge } from '#adapters/forge/forge.ts';
 import { forges } from '#adapters/forge/index.ts';
 import { chooseModel } from '#adapters/llm/choose-model.ts';
 import { type RetryOptions, withRetry } from '#adapters/llm/retry.ts';
+import { targets } from '#adapters/targets/index.ts';
+import type { Target } from '#adapters/targets/target.ts';
 import type { Logger } from '#observability/log.ts';
 import { createMetrics } from '#observability/metrics.ts';
 import type { Redactor } from '#observability/redact.ts';
+import { createDockerClient } from '#sandbox/docker-client.ts';
 import { drivers } from '#sandbox/drivers/index.ts';
 import { createGitTransport } from '#sandbox/git-transport.ts';
+import { ensureImage } from '#sandbox/image/image.ts';
 import type { SandboxDriver } from '#sandbox/sandbox.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { createApprovals } from './approvals/approvals.ts';
@@ -19,6 +24,10 @@ import { createImages, type Images } from './conversations/images.ts';
 import { createInbox } from './conversations/inbox.ts';
 import { createOutbox } from './conversations/outbox.ts';
 import type { Receive, Surface, SurfaceName } from './conversations/surface.ts';
+import { createDeployments } from './deployments/deployments.ts';
+import { mountDiscovery } from './deployments/discovery.ts';
+import { createHosts } from './deployments/host.ts';
+import type { AppProxy } from './deployments/proxy.ts';
 import { withPatience } from './projects/patient-forge.ts';
 import { createRunCommands } from './runs/commands.ts';
 import { createEngine } from './runs/engine.ts';
@@ -44,6 +53,8 @@ const DATABASE_NAMES = { pglite: 'PGlite, embedded', postgres: 'PostgreSQL' };
 export interface Comio extends AsyncDisposable {
   /** The HTTP side; surfaces are mounted on it by {@link Comio.start}. */
   app: Hono;
+  /** Requests for deployed apps, looked at before the app above. */
+  proxy: AppProxy;
   /** What surfaces call with everything they hear. */
   receive: Receive;
   /** The pictures in cards, for the surfaces that show them. */
@@ -61,6 +72,9 @@ export interface Parts {
   database?: Database | undefined;
   driver?: SandboxDriver | undefined;
   forge?: Forge | undefined;
+  target?: Target | undefined;
+  /** Where the server listens; default: where the configuration says. */
+  port?: number | undefined;
 }
 
 /** The tokens git works with live for an hour; they are hidden like every other secret. */
@@ -115,14 +129,37 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
   building.use(createReaper({ db, driver, idleMs: config.SANDBOX_IDLE_MINUTES * 60_000, log }));
   const images = createImages(db, config.PUBLIC_URL);
   const approvals = createApprovals({ db, jobs, outbox, log });
+  const transport = createGitTransport({ dataDir: join(config.COMIO_DATA_DIR, 'repositories'), log });
   const runCommands = createRunCommands({ outbox, jobs });
+  const { stop: stopRun } = runCommands.verbs;
+  if (!stopRun) throw new Error('unreachable: runs can be stopped');
+  const deployments = building.use(
+    createDeployments({
+      db,
+      ownsAlone: database.ownsAlone,
+      jobs,
+      outbox,
+      approvals,
+      target: given.target ?? building.use(dockerTarget(config, log)),
+      forge,
+      transport,
+      hosts: createHosts({
+        domain: config.DEPLOY_DOMAIN,
+        publicUrl: config.PUBLIC_URL,
+        port: given.port ?? config.PORT,
+      }),
+      limits: { memoryMb: config.DEPLOY_MEMORY_MB, cpus: config.DEPLOY_CPUS, pids: config.SANDBOX_PIDS },
+      stopRun,
+      log,
+    }),
+  );
   const { dispatch, giveUp } = createDispatch({
     db,
     outbox,
     stops,
     surfaces: () => surfaces,
     forge,
-    handlers: [runCommands, approvals.handlers],
+    handlers: [runCommands, approvals.handlers, deployments.handlers],
     talk: runCommands.talk,
     openTurn,
     log,
@@ -134,7 +171,7 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
     stops,
     driver,
     forge,
-    transport: createGitTransport({ dataDir: join(config.COMIO_DATA_DIR, 'repositories'), log }),
+    transport,
     limits: {
       memoryMb: config.SANDBOX_MEMORY_MB,
       cpus: config.SANDBOX_CPUS,
@@ -184,6 +221,8 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
     log,
   });
 
+  mountDiscovery(app, { live: deployments.live, token: config.METRICS_TOKEN });
+
   async function start(list: readonly Surface[]): Promise<void> {
     for (const surface of list) {
       surfaces.set(surface.name, surface);
@@ -222,10 +261,50 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
       },
       ({ approvalId }) => approvals.expire(approvalId),
     );
+    await deployments.start();
+    await jobs.work(
+      'deployment',
+      {
+        concurrency: config.WORKERS,
+        onDead: ({ deploymentId }, error) => deployments.giveUp(deploymentId, error),
+      },
+      ({ deploymentId }, signal) => deployments.advance(deploymentId, signal),
+    );
+    await jobs.work(
+      'logs',
+      {
+        concurrency: 2,
+        onDead: async ({ deploymentId }, error) => log.error({ deploymentId, error }, 'logs were not read'),
+      },
+      deployments.showLogs,
+    );
     await Promise.all(list.map((surface) => surface.start()));
     started = true;
   }
 
   const held = building.move();
-  return { app, receive: inbox.receive, images, start, [Symbol.asyncDispose]: () => held.disposeAsync() };
+  return {
+    app,
+    proxy: deployments.proxy,
+    receive: inbox.receive,
+    images,
+    start,
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
+
+/** Apps on the Docker of this host. What another database deployed there is none of this one's. */
+function dockerTarget(config: Config, log: Logger): Target {
+  const docker = createDockerClient(config.DOCKER_HOST);
+  const { hostname, port, pathname } = new URL(config.DATABASE_URL ?? 'file:');
+  const where = config.DATABASE_URL ? `${hostname}:${port}${pathname}` : resolve(config.COMIO_DATA_DIR);
+  const namespace = `comio-${createHash('sha256').update(where).digest('hex').slice(0, 8)}`;
+  // The image of the sandboxes has Node and Python, too.
+  const onProgress = (phase: string) => log.info({ phase }, 'the base image of deployed apps');
+  return targets.docker({
+    docker,
+    baseImage: () => ensureImage(docker, { log, onProgress }),
+    log,
+    namespace,
+  });
 }

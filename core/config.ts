@@ -4,6 +4,7 @@ import { env as eventsEnv } from '#adapters/events/index.ts';
 import { env as forgeEnv } from '#adapters/forge/index.ts';
 import { env as providersEnv } from '#adapters/llm/providers/index.ts';
 import { env as queriesEnv } from '#adapters/queries/index.ts';
+import { env as deploymentsEnv } from './deployments/env.ts';
 import { env as alertsEnv } from './incidents/alerts-settings.ts';
 import { env as monitorEnv } from './incidents/monitor-settings.ts';
 
@@ -78,6 +79,7 @@ const spec = {
   ...coreEnv,
   ...providersEnv,
   ...forgeEnv,
+  ...deploymentsEnv,
   ...queriesEnv,
   ...monitorEnv,
   ...eventsEnv,

@@ -31,8 +31,23 @@ export interface GitCredentials {
   password: string;
 }
 
+export type DeploymentStatus = 'in_progress' | 'success' | 'failure' | 'inactive';
+
+/** The forge's own record of what runs where. */
+export interface ForgeDeployments {
+  /** Its id there. Idempotent by key: the record with this key is found again instead of a second. */
+  open(
+    ref: RepositoryRef,
+    request: { key: string; sha: string; environment: string; production: boolean; description: string },
+  ): Promise<string>;
+  /** Its newest status. Idempotent: what was said last is not said again. `url`: where it answers. */
+  tell(ref: RepositoryRef, id: string, told: { status: DeploymentStatus; url?: string }): Promise<void>;
+}
+
 export interface Forge {
   readonly name: string;
+  /** undefined: this forge keeps no such records. */
+  readonly deployments?: ForgeDeployments | undefined;
   /** `owner/name`, an HTTPS or SSH URL of this forge → reference; undefined when it is not one of this forge. */
   parseRepository(text: string): RepositoryRef | undefined;
   /** undefined when it does not exist or we may not see it (forges do not tell the two apart). */

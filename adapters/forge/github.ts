@@ -1,6 +1,7 @@
 import type { Logger } from '#observability/log.ts';
 import { type Forge, ForgeError, type PullRequest, type Repository, type RepositoryRef } from './forge.ts';
 import { createGitHubApp, createTokenClient, type GitHubClient, orUndefined } from './github-app.ts';
+import { createGitHubDeployments } from './github-deployments.ts';
 import { githubFailure } from './github-failure.ts';
 import { cut, oneLine, safeMarkdown } from './github-markdown.ts';
 import type { GitHubAppSettings } from './github-settings.ts';
@@ -99,6 +100,8 @@ export function createGitHubForge(settings: GitHubAppSettings, log: Logger): For
 
   return {
     name: 'github',
+
+    deployments: createGitHubDeployments({ call, installed }),
 
     parseRepository: (text) => parseRepository(text, host),
 

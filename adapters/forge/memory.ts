@@ -3,11 +3,31 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { type Forge, ForgeError, type PullRequest, type Repository, type RepositoryRef } from './forge.ts';
+import {
+  type DeploymentStatus,
+  type Forge,
+  type ForgeDeployments,
+  ForgeError,
+  type PullRequest,
+  type Repository,
+  type RepositoryRef,
+} from './forge.ts';
 
 const run = promisify(execFile);
 
+export interface MemoryDeployment {
+  id: string;
+  key: string;
+  sha: string;
+  environment: string;
+  /** Oldest first. */
+  statuses: { status: DeploymentStatus; url: string | undefined }[];
+}
+
 export interface MemoryForge extends Forge {
+  readonly deployments: ForgeDeployments;
+  /** Records of deployments, oldest first. */
+  recorded(ref: RepositoryRef): readonly MemoryDeployment[];
   /** A repository somebody else made; without files it is empty. The commit is on `main`. */
   addRepository(ref: RepositoryRef, files?: Readonly<Record<string, string>>): Promise<Repository>;
   /** The branch's commit; undefined when there is no such branch. */
@@ -22,6 +42,7 @@ interface Hosted {
   path: string;
   private: boolean;
   pulls: Omit<PullRequest, 'headSha'>[];
+  deployments: MemoryDeployment[];
 }
 
 const OWN = 'comio';
@@ -70,7 +91,7 @@ export function createMemoryForge(directory: string): MemoryForge {
     const path = join(directory, ref.owner, `${ref.name}.git`);
     await mkdir(path, { recursive: true });
     await git(path, 'init', '--quiet', '--bare', '--initial-branch=main');
-    const made: Hosted = { ref, path, private: isPrivate, pulls: [] };
+    const made: Hosted = { ref, path, private: isPrivate, pulls: [], deployments: [] };
     hosted.set(keyOf(ref), made);
     return made;
   }
@@ -85,6 +106,24 @@ export function createMemoryForge(directory: string): MemoryForge {
 
   return {
     name: 'memory',
+
+    deployments: {
+      async open(ref, { key, sha, environment }) {
+        const { deployments } = known(ref);
+        const found = deployments.find((each) => each.key === key);
+        if (found) return found.id;
+        const id = String(deployments.length + 1);
+        deployments.push({ id, key, sha, environment, statuses: [] });
+        return id;
+      },
+      async tell(ref, id, { status, url }) {
+        const found = known(ref).deployments.find((each) => each.id === id);
+        if (!found) throw new ForgeError('invalid', `There is no deployment ${id}: open it first.`);
+        if (found.statuses.at(-1)?.status !== status) found.statuses.push({ status, url });
+      },
+    },
+
+    recorded: (ref) => known(ref).deployments,
 
     parseRepository(text) {
       const [, owner, name] =

@@ -20,8 +20,13 @@ export const withPatience = (forge: Forge, pausesMs: readonly number[] = PAUSES_
     }
     return call();
   }
+  const { deployments } = forge;
   return {
     name: forge.name,
+    deployments: deployments && {
+      open: (ref, request) => patiently(() => deployments.open(ref, request)),
+      tell: (ref, id, told) => patiently(() => deployments.tell(ref, id, told)),
+    },
     parseRepository: (text) => forge.parseRepository(text),
     repository: (ref) => patiently(() => forge.repository(ref)),
     createRepository: (name, options) => patiently(() => forge.createRepository(name, options)),

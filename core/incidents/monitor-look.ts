@@ -11,6 +11,8 @@ import { queryFor, type SeriesSpec, TRAFFIC, WINDOW_STEPS } from './series.ts';
 export const LEARN_STEPS = 240;
 /** Read for them, since some are left out: what was anomalous, or of too little traffic. */
 const READ_STEPS = 2 * LEARN_STEPS;
+/** Of one answer. */
+const MOST_STEPS = 10_000;
 /** After a release became live: it warms up, and rates still hold its first moments. */
 const SETTLE_STEPS = WINDOW_STEPS + 4;
 
@@ -43,15 +45,16 @@ export type Look = (
   signal: AbortSignal,
 ) => Promise<Looked[]>;
 
-/** The detectors of one kind of series. */
-export const ensembleFor = ({ floor, side }: Pick<SeriesSpec, 'floor' | 'side'>, stepMs: number): Ensemble =>
+/** The detectors of one kind of series; `season` is what was measured on the days before, at a wider step. */
+export const ensembleFor = (
+  { floor, side }: Pick<SeriesSpec, 'floor' | 'side'>,
+  stepMs: number,
+  season: readonly Point[] = [],
+): Ensemble =>
   createEnsemble({
     detectors: [
-      {
-        detector: detectors['robust-z-score']({ floor, window: LEARN_STEPS, reachMs: READ_STEPS * stepMs }),
-        weight: 1,
-      },
-      { detector: detectors.seasonal({ floor }), weight: 1 },
+      { detector: detectors['robust-z-score']({ floor, window: LEARN_STEPS }), weight: 1 },
+      { detector: detectors.seasonal({ floor }), weight: 1, past: season },
     ],
     side,
     stepMs,
@@ -111,7 +114,7 @@ export function createLook({
 
     async function one(spec: SeriesSpec): Promise<Looked | undefined> {
       const query = queryFor(spec.query, environment.host, stepMs);
-      const ensemble = ensembleFor(spec, stepMs);
+      const ensemble = ensembleFor(spec, stepMs, await season(query, now, signal));
       const before = states.get(spec.name);
       const judged = async (from: number, until: number): Promise<Point[]> => {
         const points = await read(query, from, until, stepMs, signal);
@@ -123,16 +126,14 @@ export function createLook({
       // The first look learns; a look after a pause catches up, but not on more than it can learn from.
       const since = Math.max(before?.last ?? to - stepMs, to - LEARN_STEPS * stepMs);
       if (since >= to) return undefined;
-      const reference = ensemble.referenceEnd(before);
+      const learn = ensemble.learnFrom(before, since, READ_STEPS);
+      const from = Math.max(learn.from, learn.to - MOST_STEPS * stepMs);
       // While an anomaly is open, what was before it; it may be long ago.
-      const learned = await judged(
-        (reference ?? since + stepMs) - READ_STEPS * stepMs,
-        reference === undefined ? to : reference - stepMs,
-      );
-      const recent = reference === undefined ? learned : await judged(since + stepMs, to);
+      const apart = learn.to < since;
+      const history = await judged(from, apart ? learn.to - stepMs : to);
+      const recent = apart ? await judged(since + stepMs, to) : history;
       const fresh = recent.filter(({ t }) => t > since && t >= settled);
       if (fresh.length === 0) return undefined;
-      const history = [...(await season(query, now, signal)), ...learned];
       const { state, changes } = ensemble.advance(before, history, fresh);
       const findings: Looked['findings'] = [];
       for (const change of changes) {

@@ -5,8 +5,15 @@ import { type Detector, type Judgement, type Point, scoreOf } from './detector.t
  * them; what helped on the Numenta Anomaly Benchmark is a blend of the recent with the seasonal and a debounce.
  */
 
+export interface Member {
+  detector: Detector;
+  weight: number;
+  /** What this detector alone looks at, too: an earlier time, at whatever step. */
+  past?: readonly Point[] | undefined;
+}
+
 export interface EnsembleOptions {
-  detectors: readonly { detector: Detector; weight: number }[];
+  detectors: readonly Member[];
   /** Outside begins here, on the weighted mean of the scores. Above 0.5, so that a detector alone must be sure. */
   threshold?: number;
   /** On which side of what is expected an anomaly can be. */
@@ -75,8 +82,11 @@ export interface Ensemble {
   advance(state: EnsembleState | undefined, history: readonly Point[], points: readonly Point[]): Advanced;
   /** What would be said of these points, oldest first, now: for a picture. Without those of which nothing can be said. */
   judge(state: EnsembleState | undefined, history: readonly Point[], points: readonly Point[]): Judged[];
-  /** Where to learn from: when an anomaly is open, what was before it; milliseconds since the epoch. */
-  referenceEnd(state: EnsembleState | undefined): number | undefined;
+  /**
+   * The stretch to learn from, in milliseconds since the epoch: `steps` points, and what is left out of them. While an
+   * anomaly is open it ends where that began, else at `until`.
+   */
+  learnFrom(state: EnsembleState | undefined, until: number, steps: number): { from: number; to: number };
 }
 
 const INITIAL: EnsembleState = { last: null, votes: [], open: null, back: null, excluded: [] };
@@ -120,7 +130,7 @@ export function createEnsemble({
     score < threshold ? 0 : v > expected ? 1 : -1;
 
   /** One more point. */
-  function step(state: EnsembleState, judged: Judged): { state: EnsembleState; change?: Change } {
+  function step(state: EnsembleState, judged: Judged): Stepped {
     const { t } = judged;
     const where = sideOf(judged);
     const votes = [...state.votes, { t, side: where }]
@@ -156,13 +166,21 @@ export function createEnsemble({
     return { state: { ...next, open: opened, back: null }, change: { kind: 'opened', opened } };
   }
 
+  /** Of each detector what it may learn from, oldest first. */
+  const learned = (history: readonly Point[], points: readonly Point[]) =>
+    detectors.map((member) => ({ ...member, all: merged(member.past ?? [], history, points) }));
+
   /** By what was before it and before an anomaly that is open, but for what was anomalous. */
-  function judgeOne(state: EnsembleState, all: readonly Point[], point: Point): Judged | undefined {
+  function judgeOne(
+    state: EnsembleState,
+    members: ReturnType<typeof learned>,
+    point: Point,
+  ): Judged | undefined {
     const until = Math.min(point.t, state.open?.since ?? point.t);
-    const before = all.filter(
-      ({ t }) => t < until && !state.excluded.some(({ from, to }) => t >= from && t < to),
-    );
-    const parts = detectors.flatMap(({ detector, weight }) => {
+    const parts = members.flatMap(({ detector, weight, all }) => {
+      const before = all.filter(
+        ({ t }) => t < until && !state.excluded.some(({ from, to }) => t >= from && t < to),
+      );
       const [judgement] = detector.judge(before, [point]);
       return judgement ? [{ judgement, weight }] : [];
     });
@@ -170,26 +188,31 @@ export function createEnsemble({
   }
 
   return {
-    referenceEnd: (state) => state?.open?.since,
+    learnFrom(state, until, steps) {
+      const end = state?.open?.since ?? until;
+      const excluded = (state?.excluded ?? []).toReversed();
+      // Stretches are oldest first and apart, so each that is reached moves the beginning by its length.
+      const from = excluded.reduce(
+        (reached, stretch) => (stretch.to > reached ? reached - (stretch.to - stretch.from) : reached),
+        end - steps * stepMs,
+      );
+      return { from, to: end };
+    },
     judge(state = INITIAL, history, points) {
-      const all = merged(history, points);
-      return points.flatMap((point) => judgeOne(state, all, point) ?? []);
+      const members = learned(history, points);
+      return points.flatMap((point) => judgeOne(state, members, point) ?? []);
     },
     advance(given, history, points) {
       let state = given ?? INITIAL;
       const judged: Judged[] = [];
       const changes: Change[] = [];
       const { last } = state;
-      const all = merged(history, points);
+      const members = learned(history, points);
       // One by one, since what a point changes is what the next one is judged by.
       for (const point of points.filter(({ t }) => last === null || t > last)) {
-        const one = judgeOne(state, all, point);
-        if (!one) {
-          state = { ...state, last: point.t };
-          continue;
-        }
-        judged.push(one);
-        const stepped = step(state, one);
+        const one = judgeOne(state, members, point);
+        if (one) judged.push(one);
+        const stepped: Stepped = one ? step(state, one) : { state: { ...state, last: point.t } };
         state = stepped.state;
         if (stepped.change) changes.push(stepped.change);
       }
@@ -201,6 +224,11 @@ export function createEnsemble({
 /** Oldest first, of each time one. */
 const merged = (...lists: (readonly Point[])[]): Point[] =>
   [...new Map(lists.flat().map((point) => [point.t, point])).values()].toSorted((a, b) => a.t - b.t);
+
+interface Stepped {
+  state: EnsembleState;
+  change?: Change;
+}
 
 interface Part {
   judgement: Judgement;

@@ -11,19 +11,17 @@ export const MAD_TO_SIGMA = 1.4826;
  * Distance from the median of the newest points, in robust standard deviations. Iglewicz, Hoaglin (1993), "How to
  * Detect and Handle Outliers", ASQC vol. 16. Half of the window may be anomalous before it is misled.
  *
- * `window` and `atLeast` count points; those more than `reachMs` older than the newest are not looked at. `limit` is where the band ends, in robust standard deviations; the 3.5 of the
+ * `window` and `atLeast` count points. `limit` is where the band ends, in robust standard deviations; the 3.5 of the
  * source is for a single sample, while here hundreds of points are judged each hour.
  */
 export function createRobustZScore({
   window = 240,
   atLeast = 24,
-  reachMs = Number.POSITIVE_INFINITY,
   limit = 5,
   floor,
 }: {
   window?: number;
   atLeast?: number;
-  reachMs?: number;
   limit?: number;
   floor: Floor;
 }): Detector {
@@ -38,10 +36,7 @@ export function createRobustZScore({
       const all = [...history.slice(-window), ...points];
       const first = all.length - points.length;
       return points.map((point, i) => {
-        const newest = all[first + i - 1]?.t ?? point.t;
-        const before = all
-          .slice(Math.max(0, first + i - window), first + i)
-          .filter(({ t }) => t >= newest - reachMs);
+        const before = all.slice(Math.max(0, first + i - window), first + i);
         if (before.length < atLeast) return undefined;
         const usual = band(before);
         return { ...point, score: scoreOf(point.v, usual), band: usual };

@@ -38,6 +38,8 @@ export interface RuleSettings {
   hold: string;
   /** Over which memory is seen to grow. */
   growthWindow: string;
+  /** Cores a process may use; below what its container may, or that is never seen. */
+  busyCores: number;
 }
 
 export const PRODUCTION: {
@@ -59,7 +61,7 @@ export const PRODUCTION: {
     groupInterval: '1m',
     repeatInterval: '4h',
   },
-  rules: { window: '2m', hold: '1m', growthWindow: '30m' },
+  rules: { window: '2m', hold: '1m', growthWindow: '30m', busyCores: 0.8 },
 };
 
 /** prometheus.yml: https://prometheus.io/docs/prometheus/latest/configuration/configuration/ */
@@ -130,7 +132,7 @@ const SELECTOR =
  * recorded is 0 where nothing fails (not absent), so that detectors know the healthy band. An alert's annotation
  * `query` is the series it is about: https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/
  */
-export function httpRules({ window, hold, growthWindow }: RuleSettings): string {
+export function httpRules({ window, hold, growthWindow, busyCores }: RuleSettings): string {
   return `# Rules for every app that Comio deploys and that has the usual HTTP metrics.
 groups:
   - name: http
@@ -207,13 +209,13 @@ groups:
           query: 'app:process_resident_memory_bytes:max${SELECTOR}'
 
       - alert: AppBusy
-        expr: app:process_cpu_seconds:rate > 0.8
+        expr: app:process_cpu_seconds:rate > ${busyCores}
         for: ${hold}
         labels:
           severity: warning
         annotations:
           summary: "{{ $labels.app }} ({{ $labels.environment }}) uses {{ $value | humanizePercentage }} of a core"
-          description: "A process uses {{ $value | humanizePercentage }} of a core; 80 % is the limit."
+          description: "A process uses {{ $value | humanizePercentage }} of a core; ${busyCores * 100} % is the limit."
           query: 'app:process_cpu_seconds:rate${SELECTOR}'
 `;
 }

@@ -96,6 +96,27 @@ it('goes from a fault in the shop to an authenticated webhook, and back', async 
   await expect.poll(() => stack.alerts()).toEqual([]);
 });
 
+it('has an alert for each chaos switch, and none before', async () => {
+  await using shop = await startShop();
+  await using comio = await startComio([shop.address]);
+  await using stack = await startPrometheus({ comioUrl: comio.url, token: 's3cret' });
+  await using traffic = createTraffic({ baseUrl: shop.url, rate: 20 });
+  const active = async () => (await stack.alerts()).map(({ labels: { alertname } }) => alertname);
+  await expect.poll(() => traffic.counts().ok).toBeGreaterThan(100);
+  expect(comio.heard).toEqual([]);
+
+  for (const [name, parameters, alertname] of [
+    ['latency', { ms: 700 }, 'AppSlow'],
+    ['leak', { mbPerSecond: 20, maxMb: 200 }, 'AppMemoryGrows'],
+    ['cpu', { share: 0.9 }, 'AppBusy'],
+  ] as const) {
+    expect((await shop.send('POST', `/chaos/${name}`, parameters)).status).toBe(200);
+    await expect.poll(active, { message: name }).toContain(alertname);
+    await shop.send('POST', '/chaos/reset');
+    await expect.poll(active, { message: name }).toEqual([]);
+  }
+});
+
 it('alerts about an app that has gone, and explains queries it cannot parse', async () => {
   await using shop = await startShop();
   await using comio = await startComio([shop.address]);

@@ -113,7 +113,7 @@ interface Written {
 function numbersOf(text: string): Written[] {
   const pattern = /(?<![\p{L}\d_.])(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d+))?(?!\d)(?:\s?(%|[\p{L}/]+))?/gu;
   return [...text.matchAll(pattern)].map(([whole, digits = '', decimals = '', unit = '']) => ({
-    written: whole.trim(),
+    written: UNITS.has(unit) ? whole : whole.slice(0, whole.length - unit.length).trim(),
     value: Number(`${digits.replaceAll(',', '')}${decimals === '' ? '' : `.${decimals}`}`),
     decimals: decimals.length,
     unit,

@@ -6,8 +6,8 @@
 export interface PrometheusSettings {
   /** Of Comio, as Prometheus reaches it: http://comio:3000. */
   comioUrl: string;
-  /** Of what Comio deployed, when it is not `comioUrl` that tells it. */
-  targetsUrl?: string | undefined;
+  /** Has the bearer token (METRICS_TOKEN) that Comio wants of those who are not on its machine. */
+  targetsTokenFile?: string | undefined;
   /** host:port of Alertmanager. */
   alertmanager: string;
   /** Paths or globs, absolute or beside the configuration. */
@@ -49,6 +49,7 @@ export const PRODUCTION: {
 } = {
   prometheus: {
     comioUrl: 'http://comio:3000',
+    targetsTokenFile: '/run/secrets/comio-metrics-token',
     alertmanager: 'alertmanager:9093',
     ruleFiles: ['http-rules.yml', 'comio-*.yml'],
     interval: '15s',
@@ -66,8 +67,7 @@ export const PRODUCTION: {
 
 /** prometheus.yml: https://prometheus.io/docs/prometheus/latest/configuration/configuration/ */
 export function prometheusConfig(settings: PrometheusSettings): string {
-  const { comioUrl, alertmanager, ruleFiles, interval, targetsInterval } = settings;
-  const { targetsUrl = new URL('/deployments/targets', comioUrl).href } = settings;
+  const { comioUrl, targetsTokenFile, alertmanager, ruleFiles, interval, targetsInterval } = settings;
   const comio = new URL(comioUrl);
   return `# Prometheus beside Comio: reads what Comio deployed, and Comio itself.
 global:
@@ -84,11 +84,12 @@ alerting:
         - targets: [${quoted(alertmanager)}]
 
 scrape_configs:
-  # Comio tells what is live, with the labels app, project, environment and commit.
+  # Comio tells what is live, with the labels app, project, environment and commit. What runs on Docker can be reached
+  # from the machine of Comio only: Prometheus belongs there.
   - job_name: apps
     http_sd_configs:
-      - url: ${quoted(targetsUrl)}
-        refresh_interval: ${targetsInterval}
+      - url: ${quoted(new URL('/deployments/targets', comioUrl).href)}
+        refresh_interval: ${targetsInterval}${targetsTokenFile === undefined ? '' : authorization(targetsTokenFile, 8)}
 
   - job_name: comio
     scheme: ${comio.protocol.slice(0, -1)}
@@ -115,10 +116,7 @@ receivers:
       - url: ${quoted(webhookUrl)}
         # Comio wants to know when it is over, too.
         send_resolved: true
-        http_config:
-          authorization:
-            type: Bearer
-            credentials_file: ${quoted(tokenFile)}
+        http_config:${authorization(tokenFile, 10)}
 `;
 }
 
@@ -219,6 +217,11 @@ groups:
           query: 'app:process_cpu_seconds:rate${SELECTOR}'
 `;
 }
+
+const authorization = (tokenFile: string, indent: number): string =>
+  ['authorization:', '  type: Bearer', `  credentials_file: ${quoted(tokenFile)}`]
+    .map((line) => `\n${' '.repeat(indent)}${line}`)
+    .join('');
 
 /** Every JSON string is a YAML one. */
 const quoted = (text: string): string => JSON.stringify(text);

@@ -10,8 +10,6 @@ import { createTempDir } from './temp-dir.ts';
 export interface PrometheusStackOptions {
   /** Its `/deployments/targets` says what to scrape, its `/alerts/alertmanager` hears of alerts. */
   comioUrl: string;
-  /** When targets come from elsewhere. */
-  targetsUrl?: string | undefined;
   /** Goes with every webhook: `Authorization: Bearer …`. */
   token: string;
   /** Beside the rules for apps: paths of rule files. */
@@ -56,7 +54,7 @@ export interface PrometheusStack extends AsyncDisposable {
 const BUSY_CORES = 0.2;
 
 export async function startPrometheus(options: PrometheusStackOptions): Promise<PrometheusStack> {
-  const { comioUrl, targetsUrl, token, ruleFiles = [], window = '10s', say = () => undefined } = options;
+  const { comioUrl, token, ruleFiles = [], window = '10s', say = () => undefined } = options;
   const programs = await prometheusPrograms(say);
   await using stack = new AsyncDisposableStack();
   const { path: directory } = stack.use(await createTempDir());
@@ -93,7 +91,6 @@ export async function startPrometheus(options: PrometheusStackOptions): Promise<
     place('prometheus.yml'),
     prometheusConfig({
       comioUrl,
-      targetsUrl,
       alertmanager: alertmanager.address,
       ruleFiles: [place('http-rules.yml'), ...ruleFiles],
       interval: '1s',

@@ -35,7 +35,7 @@ export async function plot(options: PlotOptions): Promise<Uint8Array> {
   const [{ parse, View }, { Resvg }] = await Promise.all([import('vega'), import('@resvg/resvg-js')]);
   const view = new View(parse(specOf(options)), { renderer: 'none' });
   try {
-    const svg = await view.toSVG();
+    const svg = (await view.toSVG()).replace(NOT_XML, ' ');
     const image = new Resvg(svg, {
       fitTo: { mode: 'zoom', value: SCALE },
       font: { loadSystemFonts: false, fontFiles: fontFiles(), defaultFontFamily: FONT },
@@ -52,6 +52,9 @@ const fontFiles = (): string[] => {
     resolve(`@expo-google-fonts/inter/${file}`),
   );
 };
+
+/** What XML has no place for, and pictures no use: a name may hold it all the same. */
+const NOT_XML = /[\p{Cc}\p{Cs}\p{Cn}]/gu;
 
 /** https://vega.github.io/vega/docs/specification/ */
 function specOf({ points, band, window, thresholds = [], ...options }: PlotOptions): Spec {

@@ -1,11 +1,14 @@
 import {
   type APIMessage,
+  type RawFile,
   REST,
   type RESTGetAPIChannelMessagesResult,
   RESTJSONErrorCodes,
   type RESTOptions,
   Routes,
 } from 'discord.js';
+import type { Card } from '#core/conversations/card.ts';
+import type { Images } from '#core/conversations/images.ts';
 import type { Reaction, Receive, Surface } from '#core/conversations/surface.ts';
 import { SurfaceError } from '#core/conversations/surface.ts';
 import type { Logger } from '#observability/log.ts';
@@ -14,6 +17,7 @@ import { commands } from './commands.ts';
 import { isOldEdit, refusedWith, toSurfaceError, waitOf } from './errors.ts';
 import { createGateway } from './gateway.ts';
 import { createIncoming } from './incoming.ts';
+import { attachedTo, fileNameOf, picturesOf, refusesFiles } from './pictures.ts';
 import { hasKey, nonceOf, renderCard } from './render.ts';
 import { roleOf } from './role.ts';
 import type { DiscordSettings } from './settings.ts';
@@ -29,7 +33,12 @@ const SEARCH_DEPTH = 50;
 const NAME = 'Comio';
 
 /** Comio on Discord: we hear over the gateway and speak over REST. */
-export function createDiscord(deps: { settings: DiscordSettings; receive: Receive; log: Logger }): Surface {
+export function createDiscord(deps: {
+  settings: DiscordSettings;
+  receive: Receive;
+  images: Pick<Images, 'png'>;
+  log: Logger;
+}): Surface {
   const { settings, receive } = deps;
   const log = deps.log.child({ surface: 'discord' });
   const token = settings.DISCORD_TOKEN;
@@ -58,13 +67,62 @@ export function createDiscord(deps: { settings: DiscordSettings; receive: Receiv
   /** By key, the message that could not be edited any more: the next one must not be taken for it. */
   const lost = new Map<string, string>();
 
-  async function send(channel: string, body: object, key: string): Promise<APIMessage> {
+  interface Composed {
+    body: object;
+    files: RawFile[];
+  }
+
+  /**
+   * The card with its pictures, in one request. `attached`: those the message has already, which it keeps; another that
+   * is not in the card any more it loses.
+   */
+  async function compose(
+    card: Card,
+    key: string,
+    attached: ReadonlyMap<string, string> = new Map(),
+  ): Promise<Composed> {
+    const files: RawFile[] = [];
+    const attachments: object[] = [];
+    const shown = new Set<string>();
+    for (const id of picturesOf(card)) {
+      const earlier = attached.get(id);
+      const png = earlier === undefined ? await deps.images.png(id) : undefined;
+      if (earlier !== undefined) attachments.push({ id: earlier });
+      else if (png) {
+        attachments.push({ id: String(files.length), filename: fileNameOf(id) });
+        files.push({ name: fileNameOf(id), data: Buffer.from(png), contentType: 'image/png' });
+      } else continue;
+      shown.add(id);
+    }
+    return { body: { ...renderCard(card, key, shown), attachments }, files };
+  }
+
+  /** Without the pictures where Discord does not take them: a message in words is better than none. */
+  async function withPictures<T>(
+    composed: Composed,
+    card: Card,
+    key: string,
+    send: (composed: Composed) => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await send(composed);
+    } catch (error) {
+      if (composed.files.length === 0 || !refusesFiles(error)) throw error;
+      log.warn(
+        { err: error, key },
+        'Discord does not take the pictures of a message; they are told in words',
+      );
+      return send({ body: { ...renderCard(card, key), attachments: [] }, files: [] });
+    }
+  }
+
+  async function send(channel: string, card: Card, key: string): Promise<APIMessage> {
     const nonce = { nonce: nonceOf(`${key}${lost.get(key) ?? ''}`), enforce_nonce: true };
-    const sent = (await rest.post(Routes.channelMessages(channel), {
-      body: { ...body, ...nonce },
-    })) as APIMessage;
+    const sent = await withPictures(await compose(card, key), card, key, ({ body, files }) =>
+      rest.post(Routes.channelMessages(channel), { body: { ...body, ...nonce }, files }),
+    );
     lost.delete(key);
-    return sent;
+    return sent as APIMessage;
   }
 
   async function startThread(parent: string, message: string, name: string): Promise<void> {
@@ -100,21 +158,20 @@ export function createDiscord(deps: { settings: DiscordSettings; receive: Receiv
     post: (conversation, card, key) =>
       call('posting', async () => {
         const { guild, parent, thread, name } = placeOf(conversation);
-        const body = renderCard(card, key);
         if (thread !== undefined) {
           try {
-            const sent = await send(thread, body, key);
+            const sent = await send(thread, card, key);
             return messageRef(conversation, guild, thread, sent.id);
           } catch (error) {
             if (parent === undefined || !refusedWith(error, RESTJSONErrorCodes.UnknownChannel)) throw error;
           }
           await startThread(parent, thread, await nameOf(parent, thread, card.title));
-          const sent = await send(thread, body, key);
+          const sent = await send(thread, card, key);
           return messageRef(conversation, guild, thread, sent.id);
         }
         if (parent === undefined)
           throw new SurfaceError('invalid', 'The address names neither thread nor channel');
-        const sent = await send(parent, body, key);
+        const sent = await send(parent, card, key);
         await startThread(parent, sent.id, nameFrom(name ?? card.title) ?? NAME);
         return messageRef(inThread(guild, parent, sent.id), guild, parent, sent.id);
       }),
@@ -144,9 +201,14 @@ export function createDiscord(deps: { settings: DiscordSettings; receive: Receiv
 
     async update(ref, card, key) {
       const { channel, message } = messageOf(ref);
-      const body = renderCard(card, key);
+      const route = Routes.channelMessage(channel, message);
       try {
-        await call('editing', () => rest.patch(Routes.channelMessage(channel, message), { body }));
+        await call('editing', async () => {
+          const has =
+            picturesOf(card).length > 0 ? attachedTo((await rest.get(route)) as APIMessage) : undefined;
+          const composed = await compose(card, key, has);
+          await withPictures(composed, card, key, ({ body, files }) => rest.patch(route, { body, files }));
+        });
       } catch (error) {
         if (error instanceof SurfaceError && error.code === 'gone') lost.set(key, message);
         throw error;

@@ -7,6 +7,7 @@ const permissionBits = {
   AddReactions: 6n,
   ViewChannel: 10n,
   SendMessages: 11n,
+  AttachFiles: 15n,
   ReadMessageHistory: 16n,
   CreatePublicThreads: 35n,
   SendMessagesInThreads: 38n,

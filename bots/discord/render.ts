@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import {
   type APIComponentInContainer,
   type APIContainerComponent,
+  type APIMediaGalleryComponent,
   type APIMessageTopLevelComponent,
   ButtonStyle,
   ComponentType,
@@ -10,9 +11,10 @@ import {
 import type { Action, Block, Card, PlanItem, Tone } from '#core/conversations/card.ts';
 import { SurfaceError } from '#core/conversations/surface.ts';
 import { discordMarkdown, fence, plain } from './markdown.ts';
+import { fileNameOf } from './pictures.ts';
 
 /** Discord's limits for a message of components: characters in all its texts, components, and a custom_id's length. */
-export const limits = { characters: 4000, components: 40, customId: 100, label: 80 } as const;
+export const limits = { characters: 4000, components: 40, customId: 100, label: 80, alt: 1024 } as const;
 
 const accents: Record<Tone, number> = {
   neutral: 0x6b7280,
@@ -38,24 +40,40 @@ export interface RenderedMessage {
 /**
  * One container of text and a row of buttons. What does not fit is shortened, with a notice of how much was cut. The
  * key's hash is in the `id`s of the container and of its first component: Discord returns them and shows them to
- * nobody. Throws SurfaceError `invalid` for actions no button can carry.
+ * nobody. `pictures` are those that are attached; the others are told in words. Throws SurfaceError `invalid` for actions no button can carry.
  */
-export function renderCard(card: Card, key: string): RenderedMessage {
+export function renderCard(
+  card: Card,
+  key: string,
+  pictures: ReadonlySet<string> = new Set(),
+): RenderedMessage {
   const title = `### ${plain(cut(oneLine(card.title), 200)) || '…'}`;
   const footer = card.footer ? `-# ${plain(cut(oneLine(card.footer), 200))}` : undefined;
   const labels = card.actions.map((action) => cut(oneLine(action.label), limits.label) || '…');
   const taken = [title, footer ?? '', ...labels].reduce((sum, text) => sum + text.length, 0);
   // Two for each block: the blank line between blocks that share a component.
   const texts = shorten(card.blocks, limits.characters - taken - 2 * card.blocks.length);
+  const parts = card.blocks.flatMap((block, index): Part[] => {
+    const text = texts[index] ?? '';
+    const picture = block.type === 'image' && pictures.has(block.id) ? block : undefined;
+    return text.trim() === '' && !picture ? [] : [{ text, picture }];
+  });
 
   const [containerId, titleId] = keyIds(key);
   // Beside the blocks: the container, title, footer, row and five buttons.
   const room = limits.components - 9;
-  const body =
-    texts.length <= room ? texts : [...texts.slice(0, room - 1), texts.slice(room - 1).join('\n\n')];
+  const own = parts.length <= room ? parts : parts.slice(0, room - 1);
+  const rest = parts
+    .slice(own.length)
+    .map(({ text }) => text)
+    .filter((text) => text.trim() !== '')
+    .join('\n\n');
   const components: APIComponentInContainer[] = [
     { type: ComponentType.TextDisplay, id: titleId, content: clean(title) },
-    ...body.map((content) => ({ type: ComponentType.TextDisplay as const, content: clean(content) })),
+    ...own.map(({ text, picture }) =>
+      picture ? gallery(picture) : { type: ComponentType.TextDisplay as const, content: clean(text) },
+    ),
+    ...(rest === '' ? [] : [{ type: ComponentType.TextDisplay as const, content: clean(rest) }]),
   ];
   if (card.actions.length > 0) {
     components.push({
@@ -111,6 +129,24 @@ function customId(action: Action): string {
   return id;
 }
 
+interface Part {
+  text: string;
+  picture: Extract<Block, { type: 'image' }> | undefined;
+}
+
+function gallery({ id, alt }: Extract<Block, { type: 'image' }>): APIMediaGalleryComponent {
+  const description = clean(cut(oneLine(alt), limits.alt));
+  return {
+    type: ComponentType.MediaGallery,
+    items: [
+      {
+        media: { url: `attachment://${fileNameOf(id)}` },
+        ...(description.trim() === '' ? {} : { description }),
+      },
+    ],
+  };
+}
+
 /** Every block's text within `budget` characters in all: short blocks whole, the others share what is left. */
 function shorten(blocks: Block[], budget: number): string[] {
   const whole = blocks.map((block) => render(block, Number.POSITIVE_INFINITY));
@@ -123,12 +159,10 @@ function shorten(blocks: Block[], budget: number): string[] {
     share.set(index, Math.min(length, most));
     left -= Math.min(length, most);
   }
-  return blocks
-    .map((block, index) => {
-      const [text, most] = [whole[index] ?? '', share.get(index) ?? 0];
-      return text.length <= most ? text : render(block, most);
-    })
-    .filter((text) => text.trim() !== '');
+  return blocks.map((block, index) => {
+    const [text, most] = [whole[index] ?? '', share.get(index) ?? 0];
+    return text.length <= most ? text : render(block, most);
+  });
 }
 
 /** One block in at most `most` characters. */

@@ -41,6 +41,7 @@ export function createManifest(publicUrl?: string): Manifest {
           'chat:write',
           'chat:write.public',
           'commands',
+          'files:write',
           'groups:history',
           'im:history',
           'metadata.message:read',

@@ -1,6 +1,7 @@
 import type { types } from '@slack/bolt';
 import type { Action, Block, Card, PlanItem, Tone } from '#core/conversations/card.ts';
 import { link, type Piece, pieces, plain, shorten, visible } from './mrkdwn.ts';
+import { blockIdOf, NO_FILES, type SlackFiles } from './pictures.ts';
 
 /** https://docs.slack.dev/reference/block-kit: what Slack refuses a message for. */
 export const LIMITS = {
@@ -13,6 +14,7 @@ export const LIMITS = {
   button: 75,
   value: 2000,
   actionId: 255,
+  alt: 2000,
   /**
    * JSON characters of all blocks. Not documented: Slack answers `msg_blocks_too_long` from about 13,100 on
    * (https://github.com/slackapi/bolt-js/issues/2509).
@@ -44,9 +46,9 @@ export interface Rendered {
 /**
  * A card as Slack shows it. Whatever the card holds, Slack takes the message and notifies nobody because of it: text is
  * escaped, `verbatim` keeps Slack from reading @everyone and #channel into it, and what is too long is cut with a word
- * about what was cut.
+ * about what was cut. A picture without a file is told in words.
  */
-export function renderCard(card: Card): Rendered {
+export function renderCard(card: Card, files: SlackFiles = NO_FILES): Rendered {
   const title = shorten(`${GLYPHS[card.tone]}${oneLine(card.title)}`, LIMITS.header);
   const head: types.KnownBlock[] =
     title.trim() === '' ? [] : [{ type: 'header', text: { type: 'plain_text', text: title, emoji: true } }];
@@ -55,13 +57,14 @@ export function renderCard(card: Card): Rendered {
   const body: types.KnownBlock[] = [];
   let room = LIMITS.message - cost([...head, ...foot]) - SECTION_COST * 2;
   let slots = LIMITS.blocks - head.length - foot.length - 1;
+  const toShow = new Map(files);
   let left = 0;
   for (const block of card.blocks) {
     if (room < 4 * SECTION_COST || slots < 1) {
       left += 1;
       continue;
     }
-    const rendered = renderBlock(block, room).slice(0, slots);
+    const rendered = renderBlock(block, room, toShow).slice(0, slots);
     body.push(...rendered);
     slots -= rendered.length;
     room -= cost(rendered);
@@ -78,7 +81,7 @@ export function renderCard(card: Card): Rendered {
 /** The action's id out of the `action_id`, which also has to be unique in its block. */
 export const actionIdOf = (id: string): string => id.replace(/#\d+$/, '');
 
-function renderBlock(block: Block, room: number): types.KnownBlock[] {
+function renderBlock(block: Block, room: number, toShow: Map<string, string>): types.KnownBlock[] {
   switch (block.type) {
     case 'markdown':
       return sections(pieces(block.text), room, 'lines');
@@ -86,8 +89,15 @@ function renderBlock(block: Block, room: number): types.KnownBlock[] {
       return block.text.trim() === ''
         ? []
         : sections([{ type: 'line', text: `>${shorten(oneLine(block.text), 1000)}` }], room, 'lines');
-    case 'image':
+    case 'image': {
+      const id = toShow.get(block.id);
+      // A block's id is unique in its message, so each picture is shown once.
+      toShow.delete(block.id);
+      const alt = short(oneLine(block.alt), LIMITS.alt) || 'picture';
+      if (id !== undefined)
+        return [{ type: 'image', block_id: blockIdOf(block.id), slack_file: { id }, alt_text: alt }];
       return sections([{ type: 'line', text: shorten(oneLine(block.alt), 1000) }], room, 'lines');
+    }
     case 'code':
       return block.text.trim() === '' ? [] : sections([{ type: 'code', text: block.text }], room, 'lines');
     case 'diff':

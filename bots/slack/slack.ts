@@ -1,5 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { App, webApi } from '@slack/bolt';
-import type { Reaction, Receive, Surface } from '#core/conversations/surface.ts';
+import type { Card } from '#core/conversations/card.ts';
+import type { Images } from '#core/conversations/images.ts';
+import type { MessageRef, Reaction, Receive, Surface } from '#core/conversations/surface.ts';
 import { SurfaceError } from '#core/conversations/surface.ts';
 import type { Logger } from '#observability/log.ts';
 import { conversationAt, messageAt, messageOf, permalink, placeOf, type Self } from './address.ts';
@@ -7,8 +10,9 @@ import { refusal, toSurfaceError } from './errors.ts';
 import { slackLogger } from './log.ts';
 import { COMMAND, parse } from './parse.ts';
 import { createPeople } from './people.ts';
+import { createPictures, filesIn, NO_FILES, type SlackFiles } from './pictures.ts';
 import { createHonoReceiver } from './receiver.ts';
-import { renderCard } from './render.ts';
+import { type Rendered, renderCard } from './render.ts';
 import type { SlackSettings } from './settings.ts';
 import { createSocketReceiver } from './socket.ts';
 
@@ -20,9 +24,16 @@ const EVENT_TYPE = 'comio';
 const TIMEOUT_MS = 10_000;
 const PAGE = 200;
 const SEARCH_PAGES = 10;
+/** Before a file that was just uploaded is offered again: Slack refuses those it still works on. */
+const FILE_WAITS_MS = [500, 1500];
 
 /** Comio on Slack: by Socket Mode when there is an app-level token, else by HTTP. */
-export function createSlack(deps: { settings: SlackSettings; receive: Receive; log: Logger }): Surface {
+export function createSlack(deps: {
+  settings: SlackSettings;
+  receive: Receive;
+  images: Pick<Images, 'png'>;
+  log: Logger;
+}): Surface {
   const { settings, receive } = deps;
   const log = deps.log.child({ surface: 'slack' });
   const { SLACK_BOT_TOKEN: token, SLACK_APP_TOKEN: appToken, SLACK_SIGNING_SECRET: signingSecret } = settings;
@@ -40,6 +51,7 @@ export function createSlack(deps: { settings: SlackSettings; receive: Receive; l
     if (!us) throw new SurfaceError('unavailable', 'Slack is not connected yet');
     return us;
   };
+  const pictures = createPictures({ client, images: deps.images, log });
   const people = createPeople({ client, self, operators: settings.SLACK_OPERATORS });
 
   const http =
@@ -105,6 +117,39 @@ export function createSlack(deps: { settings: SlackSettings; receive: Receive; l
     }
   }
 
+  /** Sends a card with its pictures; without them when Slack refuses it as it is. */
+  async function withPictures<T>(
+    card: Card,
+    files: SlackFiles,
+    send: (rendered: Rendered) => Promise<T>,
+  ): Promise<T> {
+    for (const wait of files.size === 0 ? [] : [...FILE_WAITS_MS, undefined]) {
+      try {
+        return await send(renderCard(card, files));
+      } catch (error) {
+        if (refusal(error) !== 'invalid_blocks') throw error;
+        if (wait !== undefined) await sleep(wait);
+      }
+    }
+    if (files.size > 0) {
+      pictures.forget(files);
+      log.warn(
+        { title: card.title },
+        'Slack does not take the pictures of a message; they are told in words',
+      );
+    }
+    return send(renderCard(card));
+  }
+
+  async function filesShown(ref: MessageRef): Promise<SlackFiles> {
+    const { channel, ts: wanted } = messageOf(ref);
+    for await (const messages of pages(channel, placeOf(ref.conversation).thread)) {
+      const message = messages.find(({ ts }) => ts === wanted);
+      if (message) return filesIn(message.blocks ?? []);
+    }
+    return NO_FILES;
+  }
+
   return {
     name: 'slack',
     pace: { updateMs: settings.SLACK_UPDATE_MS },
@@ -132,14 +177,16 @@ export function createSlack(deps: { settings: SlackSettings; receive: Receive; l
     post: (conversation, card, key) =>
       call('posting', async () => {
         const { team, channel, thread } = placeOf(conversation);
-        const sent = await client.chat.postMessage({
-          channel,
-          ...renderCard(card),
-          ...(thread === undefined ? {} : { thread_ts: thread }),
-          metadata: metadata(key),
-          unfurl_links: false,
-          unfurl_media: false,
-        });
+        const sent = await withPictures(card, await pictures.files(card), (rendered) =>
+          client.chat.postMessage({
+            channel,
+            ...rendered,
+            ...(thread === undefined ? {} : { thread_ts: thread }),
+            metadata: metadata(key),
+            unfurl_links: false,
+            unfurl_media: false,
+          }),
+        );
         if (!sent.ts || !sent.channel)
           throw new SurfaceError('unavailable', 'Slack does not say what it posted');
         const root = thread ?? sent.ts;
@@ -163,7 +210,10 @@ export function createSlack(deps: { settings: SlackSettings; receive: Receive; l
 
     update: (ref, card, key) =>
       call('editing', async () => {
-        await client.chat.update({ ...messageOf(ref), ...renderCard(card), metadata: metadata(key) });
+        const files = await pictures.files(card, () => filesShown(ref));
+        await withPictures(card, files, (rendered) =>
+          client.chat.update({ ...messageOf(ref), ...rendered, metadata: metadata(key) }),
+        );
       }),
 
     react: (ref, reaction) =>

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Action, type Block, type Card, textCard } from '#core/conversations/card.ts';
+import type { Images } from '#core/conversations/images.ts';
 import {
   type Inbound,
   type MessageRef,
@@ -21,6 +22,8 @@ export interface SeenMessage {
   notifies: string[];
   /** Names or emojis, as the platform has them; our bot's only. */
   reactions: string[];
+  /** What is said about each picture, and its bytes as they arrived. */
+  pictures: { alt: string; png: Uint8Array }[];
 }
 
 /** Where a person said something: what `sayInThread` and `messages` need to find the place again. */
@@ -55,14 +58,36 @@ export interface SurfaceHarness extends AsyncDisposable {
   messages(root: Said): Promise<SeenMessage[]>;
   /** Somebody deletes a message of ours. */
   remove(root: Said, messageId: string): Promise<void>;
+  /** How many pictures were uploaded so far. Left out where none is: the platform fetches them. */
+  uploads?(): number;
+  /** From now on no picture can be uploaded. */
+  breakUploads?(): void;
   /** From now on whatever `role` has to ask the platform fails. Left out where it asks nothing. */
   breakRoles?(): void;
 }
 
 /** `operators`: whether the surface's setting names who may start runs. Whatever the surface hears goes to `receive`. */
-export type SurfaceSetup = (options: { receive: Receive; operators: boolean }) => Promise<SurfaceHarness>;
+export type SurfaceSetup = (options: {
+  receive: Receive;
+  operators: boolean;
+  images: Pick<Images, 'png'>;
+}) => Promise<SurfaceHarness>;
 
 const WAIT_MS = 60_000;
+
+/** One pixel each, in two colours. */
+const PNGS: Record<string, Uint8Array<ArrayBuffer>> = Object.fromEntries(
+  Object.entries({
+    '0f3b6a52-1111-4c55-9d0f-000000000001':
+      'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==',
+    '0f3b6a52-2222-4c55-9d0f-000000000002':
+      'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==',
+  }).map(([id, base64]) => [id, new Uint8Array(Buffer.from(base64, 'base64'))]),
+);
+const [ONE = '', TWO = ''] = Object.keys(PNGS);
+const images: Pick<Images, 'png'> = { png: async (id) => PNGS[id] };
+const picture = (id: string, alt: string): Block => ({ type: 'image', id, alt });
+const bytes = (id: string): Buffer => Buffer.from(PNGS[id] ?? []);
 
 /** What every surface does, seen from both of its sides. */
 export function surfaceContract(name: string, setup: SurfaceSetup): void {
@@ -106,7 +131,7 @@ export function surfaceContract(name: string, setup: SurfaceSetup): void {
       harness.surface.post(inbound.conversation, card, key);
 
     beforeAll(async () => {
-      harness = await setup({ receive, operators: true });
+      harness = await setup({ receive, operators: true, images });
     });
     afterAll(async () => {
       await harness?.[Symbol.asyncDispose]();
@@ -209,6 +234,39 @@ export function surfaceContract(name: string, setup: SurfaceSetup): void {
       expect((await harness.messages(root)).filter(({ byBot }) => byBot)).toHaveLength(2);
     });
 
+    it('shows pictures: the bytes that were kept, in words too, uploaded once over all edits', async () => {
+      const { root, inbound } = await begin();
+      const key = unique('pictures');
+      const card = (title: string, ...blocks: Block[]): Card => ({ ...textCard(title, 'danger'), blocks });
+      const shows = async (title: string) =>
+        (await seen(root, title)).pictures.map(({ alt, png }) => ({ alt, png: Buffer.from(png) }));
+      const before = harness.uploads?.() ?? 0;
+      const ref = await post(inbound, card('Slow orders', picture(ONE, 'p95 of orders')), key);
+      const one = { alt: 'p95 of orders', png: bytes(ONE) };
+      const two = { alt: 'errors of orders', png: bytes(TWO) };
+      expect(await shows('Slow orders')).toEqual([one]);
+      for (const title of ['Diagnosed', 'Being fixed'])
+        await harness.surface.update(ref, card(title, picture(ONE, 'p95 of orders')), key);
+      expect(await shows('Being fixed')).toEqual([one]);
+      const both = card('Two', picture(ONE, 'p95 of orders'), picture(TWO, 'errors of orders'));
+      await harness.surface.update(ref, both, key);
+      expect(await shows('Two')).toEqual([one, two]);
+      if (harness.uploads) expect(harness.uploads() - before).toBe(2);
+      expect((await harness.surface.find(inbound.conversation, key))?.at).toEqual(ref.at);
+      await harness.surface.update(ref, textCard('Resolved', 'success'), key);
+      expect(await shows('Resolved')).toEqual([]);
+    });
+
+    it('tells in words of a picture that is not there', async () => {
+      const { root, inbound } = await begin();
+      const card = { ...textCard('Lost', 'neutral'), blocks: [picture('nowhere', 'a plot of latency')] };
+      await post(inbound, card, unique('lost'));
+      const shown = await seen(root, 'Lost');
+      // Where the platform fetches it, it shows the words in the picture's place.
+      expect(`${shown.text} ${shown.pictures.map(({ alt }) => alt)}`).toContain('a plot of latency');
+      expect(shown.pictures.filter(({ png }) => png.length > 0)).toEqual([]);
+    });
+
     it('reacts, and again without a complaint', async () => {
       const { root, inbound } = await begin();
       const to = inbound.reactTo;
@@ -294,10 +352,30 @@ export function surfaceContract(name: string, setup: SurfaceSetup): void {
     });
   });
 
+  describe(`${name} when pictures cannot be uploaded`, () => {
+    it('tells of them in words and loses no message', async () => {
+      const heard: Inbound[] = [];
+      await using harness = await setup({ receive: collect(heard), operators: true, images });
+      if (!harness.breakUploads) return expect(harness.uploads).toBeUndefined();
+      harness.breakUploads();
+      const root = await harness.say({ text: 'look' });
+      const { conversation } = await until(
+        () => heard.find(({ text }) => text.includes('look')),
+        () => heard,
+      );
+      const card = { ...textCard('Slow', 'danger'), blocks: [picture(ONE, 'p95 of orders')] };
+      const ref = await harness.surface.post(conversation, card, 'key');
+      await harness.surface.update(ref, { ...card, title: 'Still slow' }, 'key');
+      const [shown] = (await harness.messages(root)).filter(({ byBot }) => byBot);
+      expect(shown).toMatchObject({ pictures: [], text: expect.stringContaining('p95 of orders') });
+      expect(shown?.text).toContain('Still slow');
+    });
+  });
+
   describe(`${name} when roles cannot be told`, () => {
     it('lets nobody start runs while nothing says who may, and says what to do', async () => {
       const heard: Inbound[] = [];
-      await using harness = await setup({ receive: collect(heard), operators: false });
+      await using harness = await setup({ receive: collect(heard), operators: false, images });
       await harness.say({ text: 'may I' });
       const inbound = await until(
         () => heard.find(({ text }) => text.includes('may I')),
@@ -311,7 +389,7 @@ export function surfaceContract(name: string, setup: SurfaceSetup): void {
 
     it('fails closed', async () => {
       const heard: Inbound[] = [];
-      await using harness = await setup({ receive: collect(heard), operators: true });
+      await using harness = await setup({ receive: collect(heard), operators: true, images });
       await harness.say({ text: 'may I still' });
       const inbound = await until(
         () => heard.find(({ text }) => text.includes('may I still')),
@@ -408,6 +486,10 @@ function hostileCards(): Card[] {
     },
     { type: 'code', text: long(30_000), language: '`<!channel>' },
     { type: 'diff', text: long(60_000) },
+    picture(ONE, long(5000)),
+    picture(ONE, ''),
+    picture('<!channel>@everyone', long(5000)),
+    ...Array.from({ length: 12 }, (_, i) => picture(`none-${i}`, long(50))),
     {
       type: 'links',
       links: Array.from({ length: 40 }, (_, i) => ({

@@ -28,6 +28,11 @@ interface Component {
   url?: string | undefined;
   label?: string | undefined;
   components?: Component[] | undefined;
+  items?: MediaItem[] | undefined;
+}
+export interface MediaItem {
+  media: { url: string };
+  description?: string | null | undefined;
 }
 const componentSchema: z.ZodType<Component> = z.lazy(() =>
   z.looseObject({
@@ -38,6 +43,16 @@ const componentSchema: z.ZodType<Component> = z.lazy(() =>
     url: z.string().optional(),
     label: z.string().optional(),
     components: z.array(componentSchema).optional(),
+    items: z
+      .array(
+        z.looseObject({
+          media: z.looseObject({ url: z.string() }),
+          description: z.string().min(1).max(1024).optional(),
+        }),
+      )
+      .min(1)
+      .max(10)
+      .optional(),
   }),
 );
 const messageSchema = z.looseObject({
@@ -47,6 +62,7 @@ const messageSchema = z.looseObject({
   nonce: z.union([z.string(), z.number()]).nullish(),
   enforce_nonce: z.boolean().nullish(),
   components: z.array(componentSchema).nullish(),
+  attachments: z.array(z.looseObject({ id: z.string(), filename: z.string().optional() })).nullish(),
   allowed_mentions: z.looseObject({ parse: z.array(z.string()).optional() }).nullish(),
 });
 export type MessageBody = z.output<typeof messageSchema>;
@@ -120,6 +136,28 @@ export function mentionsIn(message: MessageBody): { shown: string[]; notified: s
   const allowed =
     message.allowed_mentions?.parse ?? (message.allowed_mentions ? [] : ['everyone', 'roles', 'users']);
   return { shown, notified: shown.filter((mention) => allowed.includes(kind(mention))) };
+}
+
+/**
+ * Puts the addresses of files in place of `attachment://name`, as Discord does; `found` by name. Refuses a name that no
+ * file has.
+ */
+export function resolveMedia(components: Component[], found: ReadonlyMap<string, string>): Component[] {
+  return components.map((component) => ({
+    ...component,
+    ...(component.components ? { components: resolveMedia(component.components, found) } : {}),
+    ...(component.items
+      ? {
+          items: component.items.map((item) => {
+            const name = /^attachment:\/\/(.+)$/.exec(item.media.url)?.[1];
+            const url = name === undefined ? item.media.url : found.get(name);
+            if (url === undefined)
+              throw invalid({ url: `The referenced attachment was not found: ${item.media.url}` });
+            return { ...item, media: { ...item.media, url } };
+          }),
+        }
+      : {}),
+  }));
 }
 
 /** Gives every component without an id the next free number, as Discord does. */

@@ -1,5 +1,5 @@
 import type { IncomingMessage, RequestListener } from 'node:http';
-import { text } from 'node:stream/consumers';
+import { buffer } from 'node:stream/consumers';
 import { type APIMessage, ChannelType, GatewayDispatchEvents, MessageFlags } from 'discord-api-types/v10';
 import {
   checkCallback,
@@ -11,6 +11,7 @@ import {
   numberComponents,
   Refusal,
   type RegisteredCommand,
+  resolveMedia,
 } from './discord-checks.ts';
 import { withheld } from './discord-gateway.ts';
 import type { PeerChannel, World } from './discord-world.ts';
@@ -19,6 +20,14 @@ export interface RestRequest {
   method: string;
   path: string;
   body: unknown;
+  files: readonly UploadedFile[];
+}
+
+export interface UploadedFile {
+  /** The number in its part's name, `files[0]`. */
+  index: number;
+  name: string;
+  bytes: Buffer;
 }
 
 /** How the next matching request ends, in place of its answer. */
@@ -35,7 +44,7 @@ interface Route {
   method: string;
   path: RegExp;
   /** The answer's body; undefined is 204. `ids` are the path's groups. */
-  answer(ids: string[], body: unknown, query: URLSearchParams): unknown;
+  answer(ids: string[], body: unknown, query: URLSearchParams, files: readonly UploadedFile[]): unknown;
   open?: boolean;
 }
 
@@ -43,6 +52,8 @@ interface Route {
 export function createDiscordRest(deps: {
   world: World;
   gatewayUrl: () => string;
+  /** Whether the bot may attach files. */
+  takesFiles: () => boolean;
   /** A bot without that intent gets the same gaps from REST. */
   readsContent: () => boolean;
   interactions: Map<string, { token: string; answers: InteractionAnswer[] }>;
@@ -73,9 +84,39 @@ export function createDiscordRest(deps: {
           world.ids.bot,
         );
 
-  const components = (given: ReturnType<typeof checkMessage>['components']) =>
+  const components = (
+    message: ReturnType<typeof checkMessage>,
+    found: ReadonlyMap<string, string> = new Map(),
+  ) =>
     // The schemas above have checked that they are components; the numbering keeps their shape.
-    numberComponents(given ?? []) as NonNullable<APIMessage['components']>;
+    numberComponents(resolveMedia(message.components ?? [], found)) as NonNullable<APIMessage['components']>;
+
+  /**
+   * Keeps what is uploaded with a message, and of what it had that which the request names (all, when it names none).
+   * Returns the addresses by name.
+   */
+  function attach(
+    message: string,
+    channel: string,
+    named: ReturnType<typeof checkMessage>['attachments'],
+    uploaded: readonly UploadedFile[],
+  ): Map<string, string> {
+    if (uploaded.length > 0 && !deps.takesFiles()) throw new Refusal(403, 50013, 'Missing Permissions');
+    for (const [id, file] of world.files)
+      if (file.message === message && named && !named.some((one) => one.id === id)) file.message = '';
+    for (const { index, name, bytes } of uploaded) {
+      if (named && !named.some((one) => Number(one.id) === index))
+        throw new Refusal(400, 50035, 'Invalid Form Body', { attachments: `nothing names file ${index}` });
+      world.files.set(world.snowflake(), { message, name, bytes });
+    }
+    return new Map(
+      [...world.files].flatMap(([id, file]): [string, string][] =>
+        file.message === message
+          ? [[file.name, `https://cdn.discordapp.com/attachments/${channel}/${id}/${file.name}?ex=1`]]
+          : [],
+      ),
+    );
+  }
 
   const routes: Route[] = [
     {
@@ -124,7 +165,7 @@ export function createDiscordRest(deps: {
     {
       method: 'POST',
       path: /^\/channels\/(\d+)\/messages$/,
-      answer([id], body) {
+      answer([id], body, _, files) {
         const channel = channelOf(id);
         const message = checkMessage(body, 'create');
         const nonce =
@@ -132,13 +173,16 @@ export function createDiscordRest(deps: {
         const earlier =
           message.enforce_nonce && nonce !== undefined ? nonces.get(`${id}/${nonce}`) : undefined;
         if (earlier) return earlier;
+        const own = world.snowflake();
+        const found = attach(own, channel.id, message.attachments, files);
         const added = world.addMessage(channel, {
           author: world.bot,
           content: message.content ?? '',
           flags: message.flags ?? 0,
-          components: components(message.components),
+          components: components(message, found),
           ...(nonce === undefined ? {} : { nonce }),
         });
+        for (const file of world.files.values()) if (file.message === own) file.message = added.id;
         if (nonce !== undefined) nonces.set(`${id}/${nonce}`, added);
         world.mentioned.set(added.id, mentionsIn(message));
         deps.onMessage(added);
@@ -148,7 +192,7 @@ export function createDiscordRest(deps: {
     {
       method: 'PATCH',
       path: /^\/channels\/(\d+)\/messages\/(\d+)$/,
-      answer([id, messageId], body) {
+      answer([id, messageId], body, _, files) {
         const channel = channelOf(id);
         const message = messageOf(channel, messageId);
         if (message.author.id !== world.ids.bot) {
@@ -164,7 +208,8 @@ export function createDiscordRest(deps: {
         if (wasV2 && ((edit.flags ?? MessageFlags.IsComponentsV2) & MessageFlags.IsComponentsV2) === 0) {
           throw new Refusal(400, 50035, 'Invalid Form Body', { flags: 'IS_COMPONENTS_V2 cannot be removed' });
         }
-        if (edit.components) message.components = components(edit.components);
+        const found = attach(message.id, channel.id, edit.attachments, files);
+        if (edit.components) message.components = components(edit, found);
         if (typeof edit.content === 'string') message.content = edit.content;
         message.edited_timestamp = new Date().toISOString();
         world.mentioned.set(message.id, mentionsIn(edit));
@@ -242,7 +287,12 @@ export function createDiscordRest(deps: {
     },
   ];
 
-  function respond(request: IncomingMessage, path: string, query: URLSearchParams, body: unknown): unknown {
+  function respond(
+    request: IncomingMessage,
+    path: string,
+    query: URLSearchParams,
+    { body, files }: Pick<RestRequest, 'body' | 'files'>,
+  ): unknown {
     const route = routes.find(
       (candidate) => candidate.method === request.method && candidate.path.test(path),
     );
@@ -250,7 +300,7 @@ export function createDiscordRest(deps: {
     if (!route.open && request.headers.authorization !== `Bot ${world.token}`) {
       throw new Refusal(401, 0, '401: Unauthorized');
     }
-    return route.answer(route.path.exec(path)?.slice(1) ?? [], body, query);
+    return route.answer(route.path.exec(path)?.slice(1) ?? [], body, query, files);
   }
 
   const listener: RequestListener = (request, response) => {
@@ -275,16 +325,15 @@ export function createDiscordRest(deps: {
       );
     };
     const serve = async () => {
-      const raw = await text(request);
-      const body: unknown = raw === '' ? undefined : JSON.parse(raw);
-      requests.push({ method, path, body });
+      const said = await read(request);
+      requests.push({ method, path, ...said });
       const index = faults.findIndex((fault) => fault.method === method && fault.path.test(path));
       const [fault] = index < 0 ? [] : faults.splice(index, 1);
       if (fault && fault.end !== 'cut') {
         const { status, code, message, retryAfter } = fault.end;
         throw new Refusal(status, code, message, undefined, retryAfter);
       }
-      const answer = respond(request, path, url.searchParams, body);
+      const answer = respond(request, path, url.searchParams, said);
       if (fault) {
         request.socket.destroy();
       } else if (answer === undefined) {
@@ -300,4 +349,24 @@ export function createDiscordRest(deps: {
     });
   };
   return { listener, requests, faults };
+}
+
+/** JSON, alone or with files: https://docs.discord.com/developers/reference#uploading-files. */
+async function read(request: IncomingMessage): Promise<{ body: unknown; files: UploadedFile[] }> {
+  const raw = await buffer(request);
+  const type = request.headers['content-type'] ?? '';
+  if (!type.startsWith('multipart/form-data'))
+    return { body: raw.length === 0 ? undefined : JSON.parse(raw.toString()), files: [] };
+  const form = await new Response(new Uint8Array(raw), { headers: { 'content-type': type } }).formData();
+  const files: UploadedFile[] = [];
+  for (const [field, value] of form) {
+    const index = /^files\[(\d+)\]$/.exec(field)?.[1];
+    if (index !== undefined && value instanceof File)
+      files.push({
+        index: Number(index),
+        name: value.name,
+        bytes: Buffer.from(await value.arrayBuffer()),
+      });
+  }
+  return { body: JSON.parse(String(form.get('payload_json') ?? '{}')), files };
 }

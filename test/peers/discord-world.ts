@@ -20,6 +20,14 @@ export interface PeerPerson {
   roles: string[];
 }
 
+/** A file as it arrived. */
+export interface PeerFile {
+  /** Empty once the message lost it. */
+  message: string;
+  name: string;
+  bytes: Buffer;
+}
+
 export interface PeerChannel {
   id: string;
   type: ChannelType;
@@ -70,6 +78,8 @@ export function createWorld() {
   const people = new Map<string, PeerPerson>([[bot.id, { user: bot, roles: [ids.botRole] }]]);
   const channels = new Map<string, PeerChannel>();
   const reactions = new Map<string, string[]>();
+  /** Of the bot's messages, by id. */
+  const files = new Map<string, PeerFile>();
   /** By message of the bot, as it is now. */
   const mentioned = new Map<string, { shown: string[]; notified: string[] }>();
 
@@ -134,6 +144,7 @@ export function createWorld() {
     people,
     channels,
     reactions,
+    files,
     mentioned,
     snowflake,
     addChannel,

@@ -57,6 +57,8 @@ export interface DiscordPeer extends AsyncDisposable {
   /** Everything a person reads in a message, line by line. */
   text(message: APIMessage): string;
   buttons(message: APIMessage): string[];
+  /** The pictures a person sees in a message, and what is said about each. */
+  pictures(message: APIMessage): { alt: string; png: Buffer }[];
   channel(id: string): PeerChannel | undefined;
   reactions(message: string): string[];
   /** What in a message of the bot is shown as a mention, and who is notified by it. */
@@ -65,6 +67,10 @@ export interface DiscordPeer extends AsyncDisposable {
   commands(): RegisteredCommand[];
   readonly requests: readonly RestRequest[];
 
+  /** How many files Discord took. */
+  uploads(): number;
+  /** Whether the bot may attach files. */
+  allowFiles(allowed: boolean): void;
   /** Whether the application was granted the message content intent. */
   allowMessageContent(allowed: boolean): void;
   /** Closes the gateway's connections; `forget`: sessions cannot be resumed. */
@@ -81,6 +87,7 @@ export async function createDiscordPeer(): Promise<DiscordPeer> {
   const world = createWorld();
   const { ids } = world;
   let messageContent = true;
+  let files = true;
   let registered: RegisteredCommand[] = [];
   const interactions = new Map<string, { token: string; answers: InteractionAnswer[] }>();
 
@@ -100,6 +107,7 @@ export async function createDiscordPeer(): Promise<DiscordPeer> {
   const rest = createDiscordRest({
     world,
     gatewayUrl: () => gateway.url,
+    takesFiles: () => files,
     readsContent: () => messageContent,
     interactions,
     onCommands: (commands) => {
@@ -255,6 +263,13 @@ export async function createDiscordPeer(): Promise<DiscordPeer> {
       [message.content, ...flatten(message.components ?? []).flatMap((c) => c.content ?? [])]
         .filter((line) => line !== '')
         .join('\n'),
+    pictures: (message) =>
+      flatten(message.components ?? [])
+        .flatMap(({ items = [] }) => items)
+        .flatMap(({ media, description }) => {
+          const file = world.files.get(/\/attachments\/\d+\/(\d+)\//.exec(media.url)?.[1] ?? '');
+          return file ? [{ alt: description ?? '', png: file.bytes }] : [];
+        }),
     buttons: (message) => flatten(message.components ?? []).flatMap((c) => c.label ?? []),
     channel: (id) => world.channels.get(id),
     reactions: (message) => world.reactions.get(message) ?? [],
@@ -262,6 +277,10 @@ export async function createDiscordPeer(): Promise<DiscordPeer> {
     answers: (interaction) => interactions.get(interaction)?.answers ?? [],
     commands: () => registered,
 
+    uploads: () => world.files.size,
+    allowFiles(allowed) {
+      files = allowed;
+    },
     allowMessageContent(allowed) {
       messageContent = allowed;
     },

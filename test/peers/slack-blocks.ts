@@ -69,6 +69,15 @@ function buttonProblems(value: unknown, at: string): string[] {
 const CHECKS: Record<string, (block: Json, at: string) => string[]> = {
   header: (block, at) => textProblems(block.text, `${at}/text`, 150, ['plain_text']),
   divider: () => [],
+  image(block, at) {
+    const { alt_text: alt, slack_file: file, image_url: url } = block;
+    const problems: string[] = [];
+    if (typeof alt !== 'string' || alt.length < 1 || alt.length > 2000)
+      problems.push(`must be 1 to 2000 characters [json-pointer:${at}/alt_text]`);
+    if ((file === undefined) === (url === undefined))
+      problems.push(`either slack_file or image_url [json-pointer:${at}]`);
+    return problems;
+  },
   section(block, at) {
     const { text, fields } = block;
     if (text === undefined && fields === undefined) return [`needs text or fields [json-pointer:${at}]`];
@@ -125,6 +134,14 @@ export const notifiedBy = (message: { text?: string | undefined; blocks?: unknow
     ...(text.match(/<[@#!][^>]*>/g) ?? []),
     ...(autoLinked ? (text.match(/@(?:everyone|channel|here)\b|#\w+/g) ?? []) : []),
   ]);
+
+/** The files of the image blocks, with what is said about them. */
+export const imagesIn = (blocks: unknown): { file: string; alt: string }[] =>
+  list(blocks).flatMap((block) =>
+    isObject(block) && block.type === 'image' && isObject(block.slack_file)
+      ? [{ file: String(block.slack_file.id), alt: String(block.alt_text) }]
+      : [],
+  );
 
 /** What a person reads. */
 export const readable = (message: { text?: string | undefined; blocks?: unknown }): string => {

@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import { WebSocketServer } from 'ws';
-import { blockProblems, isTooLong } from './slack-blocks.ts';
+import { blockProblems, imagesIn, isTooLong } from './slack-blocks.ts';
 
 export interface ApiCall {
   method: string;
@@ -53,6 +53,8 @@ export async function createSlackEdge(deps: {
   const changes = new EventEmitter<{ call: [ApiCall, Json] }>();
   changes.setMaxListeners(0);
   let port = 0;
+  /** By Slack's id: the bytes that arrived, of uploads that were completed or not yet. */
+  const files = new Map<string, { bytes: Buffer; completed: boolean }>();
 
   /** emulate's own answer. */
   async function ask(method: string, token: string, body: Json): Promise<Json> {
@@ -94,9 +96,29 @@ export async function createSlackEdge(deps: {
       const answer = await ask('conversations.history', token, body);
       return { ...answer, messages: messagesIn(answer).map((message) => withoutMetadata(message, body)) };
     },
-    'chat.postMessage': (body) => messageProblem(body),
-    'chat.update': (body) => messageProblem(body),
+    'chat.postMessage': (body) => messageProblem(body) ?? fileProblem(body),
+    'chat.update': (body) => messageProblem(body) ?? fileProblem(body),
+    'files.getUploadURLExternal': async (body, token) => {
+      const answer = await ask('files.getUploadURLExternal', token, body);
+      return answer.ok === true
+        ? { ...answer, upload_url: `http://127.0.0.1:${port}/upload/v1/${String(answer.file_id)}` }
+        : answer;
+    },
+    'files.completeUploadExternal': async (body, token) => {
+      const answer = await ask('files.completeUploadExternal', token, body);
+      if (answer.ok === true && Array.isArray(body.files))
+        for (const { id } of body.files as Json[]) {
+          const file = files.get(String(id));
+          if (file) file.completed = true;
+        }
+      return answer;
+    },
   };
+
+  function fileProblem(body: Json): Json | undefined {
+    const missing = imagesIn(body.blocks).filter(({ file }) => files.get(file)?.completed !== true);
+    return missing.length > 0 ? refused('invalid_blocks', ['invalid slack file']) : undefined;
+  }
 
   const known = (token: string): boolean =>
     token === deps.botToken || token === deps.appToken || deps.users.some((user) => user.token === token);
@@ -131,6 +153,24 @@ export async function createSlackEdge(deps: {
     return context.json(answer);
   });
 
+  app.post('/upload/v1/:file', async (context) => {
+    const type = context.req.header('content-type') ?? '';
+    const raw = await context.req.arrayBuffer();
+    const bytes = Buffer.from(raw);
+    const file = context.req.param('file');
+    const form = type.startsWith('multipart/')
+      ? await new Response(raw, { headers: { 'content-type': type } }).formData()
+      : undefined;
+    const [part] = [...(form?.values() ?? [])].filter((value) => value instanceof File);
+    files.set(file, { bytes: part ? Buffer.from(await part.arrayBuffer()) : bytes, completed: false });
+    const answer = await fetch(`${deps.emulator}/upload/v1/${file}`, {
+      method: 'POST',
+      headers: { 'content-type': type },
+      body: raw,
+    });
+    return context.text(await answer.text(), answer.ok ? 200 : 400);
+  });
+
   const listening = Promise.withResolvers<number>();
   const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, (info) =>
     listening.resolve(info.port),
@@ -146,6 +186,7 @@ export async function createSlackEdge(deps: {
     /** For SLACK_API_URL. */
     url: `http://127.0.0.1:${port}/api/`,
     calls,
+    files,
     faults,
     changes,
     ask,

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { createEmulator } from 'emulate';
 import { createManifest } from '#bots/slack/manifest.ts';
-import { buttonsOf } from './slack-blocks.ts';
+import { buttonsOf, imagesIn } from './slack-blocks.ts';
 import { createDelivery, type Delivery } from './slack-delivery.ts';
 import {
   type ApiCall,
@@ -63,6 +63,10 @@ export interface SlackPeer extends AsyncDisposable {
   remove(channel: string, ts: string): Promise<void>;
   /** The root and its replies, oldest first; empty when there is none. */
   thread(ts: string, channel?: string): Promise<SlackMessage[]>;
+  /** The pictures people see in a message. */
+  pictures(message: SlackMessage): { alt: string; png: Buffer }[];
+  /** How many files were uploaded. */
+  uploads(): number;
   /** Roots, newest first. */
   history(channel?: string): Promise<SlackMessage[]>;
   reactions(ts: string, channel?: string): Promise<string[]>;
@@ -312,6 +316,12 @@ export async function createSlackPeer(
     release: delivery.release,
     thread,
     history,
+    pictures: (message) =>
+      imagesIn(message.blocks).flatMap(({ file, alt }) => {
+        const found = edge.files.get(file);
+        return found?.completed ? [{ alt, png: found.bytes }] : [];
+      }),
+    uploads: () => edge.files.size,
 
     async say({ channel = dev, user, text, thread: root, copies = 1 }) {
       const by = person(user);

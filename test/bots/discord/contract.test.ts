@@ -4,7 +4,7 @@ import { createLogger } from '#observability/log.ts';
 import { type Said, surfaceContract } from '#test/contracts/surface.ts';
 import { createDiscordPeer } from '#test/peers/discord.ts';
 
-surfaceContract('Discord', async ({ receive, operators }) => {
+surfaceContract('Discord', async ({ receive, operators, images }) => {
   const peer = await createDiscordPeer();
   const surface = createDiscord({
     settings: {
@@ -16,6 +16,7 @@ surfaceContract('Discord', async ({ receive, operators }) => {
       DISCORD_UPDATE_MS: 0,
     },
     receive,
+    images,
     log: createLogger('silent'),
   });
   await surface.start();
@@ -71,7 +72,10 @@ surfaceContract('Discord', async ({ receive, operators }) => {
         // A mention that is shown but notifies nobody is one too many: people read it as being called.
         notifies: [...peer.mentions(message.id).shown, ...peer.mentions(message.id).notified],
         reactions: peer.reactions(message.id),
+        pictures: peer.pictures(message),
       })),
+    uploads: peer.uploads,
+    breakUploads: () => peer.allowFiles(false),
     async remove(root, message) {
       peer.deleteMessage(find(root, message));
     },

@@ -12,6 +12,7 @@ import { createDiscordPeer, type DiscordPeer } from '#test/peers/discord.ts';
 let peer: DiscordPeer;
 let surfaces: Surface[];
 let inbox: Inbound[];
+const images = new Map([['plot', new Uint8Array([137, 80, 78, 71])]]);
 
 beforeEach(async () => {
   peer = await createDiscordPeer();
@@ -46,6 +47,7 @@ function create(more: { settings?: Partial<DiscordSettings>; receive?: Receive }
   const surface = createDiscord({
     settings: settings(more.settings),
     receive: more.receive ?? claim,
+    images: { png: async (id) => images.get(id) },
     log: createLogger('silent'),
   });
   surfaces.push(surface);
@@ -355,12 +357,38 @@ test('the command is registered with every verb, and the link invites with what 
   const permissions = new PermissionsBitField(BigInt(link.searchParams.get('permissions') ?? 0));
   expect(permissions.toArray().sort()).toEqual([
     'AddReactions',
+    'AttachFiles',
     'CreatePublicThreads',
     'ReadMessageHistory',
     'SendMessages',
     'SendMessagesInThreads',
     'ViewChannel',
   ]);
+});
+
+test('a picture stays with its message over a restart, and goes with its block', async () => {
+  const first = await started();
+  peer.say({ in: peer.ids.channel, by: peer.person('Ada'), text: 'look', mention: 'bot' });
+  const { conversation } = await said('look');
+  const card = {
+    ...textCard('Slow', 'danger'),
+    blocks: [{ type: 'image' as const, id: 'plot', alt: 'p95' }],
+  };
+  const ref = await first.post(conversation, card, 'card');
+  const second = await started();
+  await second.update(ref, { ...card, title: 'Slower' }, 'card');
+  const [message] = peer.messages(String(ref.at.channel));
+  if (!message) throw new Error('it was posted');
+  expect(peer.text(message)).toBe('### Slower');
+  expect(peer.pictures(message)).toEqual([{ alt: 'p95', png: Buffer.from([137, 80, 78, 71]) }]);
+  expect(peer.uploads()).toBe(1);
+  await second.update(ref, textCard('Fine', 'success'), 'card');
+  expect(peer.pictures(message)).toEqual([]);
+  // Cut off after its effect: the same message and the same file.
+  peer.fault({ method: 'POST', path: /messages$/, end: 'cut' });
+  await second.post(conversation, card, 'again').catch(() => second.post(conversation, card, 'again'));
+  expect(peer.messages(String(ref.at.channel))).toHaveLength(2);
+  expect(peer.uploads()).toBe(2);
 });
 
 test('settings are validated', () => {

@@ -1,8 +1,8 @@
 import { surfaceContract } from '../../contracts/surface.ts';
-import { actsOn, REPO, startLocalGitHub } from './support.ts';
+import { actsOn, picturesIn, REPO, startLocalGitHub } from './support.ts';
 
-surfaceContract('GitHub', async ({ receive }) => {
-  const { peer, surface, ...local } = await startLocalGitHub(receive);
+surfaceContract('GitHub', async ({ receive, images }) => {
+  const { peer, surface, ...local } = await startLocalGitHub(receive, images);
   const numberOf = (place: unknown): number => Number(place);
   const userOf = (by: 'operator' | 'stranger' | undefined) => (by === 'stranger' ? 'mallory' : 'ada');
   return {
@@ -24,17 +24,22 @@ surfaceContract('GitHub', async ({ receive }) => {
       const on = { ...REPO, number: numberOf(place) };
       const mine = (reactions: { content: string; login: string }[]) =>
         reactions.filter(({ login }) => login === peer.botLogin).map(({ content }) => content);
-      const first = { text: '', byBot: false, buttons: [], notifies: [] };
+      const first = { text: '', byBot: false, buttons: [], notifies: [], pictures: [] };
       return [
         { id, ...first, reactions: mine(peer.issueReactions(on)) },
-        ...(await peer.comments(on)).map((comment) => ({
-          id: String(comment.id),
-          text: comment.body,
-          byBot: comment.byBot,
-          buttons: [],
-          notifies: comment.byBot ? actsOn(comment.body) : [],
-          reactions: mine(comment.reactions),
-        })),
+        ...(await Promise.all(
+          (
+            await peer.comments(on)
+          ).map(async (comment) => ({
+            id: String(comment.id),
+            text: comment.body,
+            byBot: comment.byBot,
+            buttons: [],
+            notifies: comment.byBot ? actsOn(comment.body) : [],
+            reactions: mine(comment.reactions),
+            pictures: await picturesIn(comment.body),
+          })),
+        )),
       ];
     },
     remove: (_root, id) => peer.deleteComment({ ...REPO, id: Number(id) }),

@@ -21,7 +21,7 @@ export const REPO = { owner: 'acme', repo: 'app' } as const;
 /** The surface as the service runs it, hearing from and speaking to a GitHub on this machine. */
 export async function startLocalGitHub(
   receive: Receive,
-  images: Pick<Images, 'url'> = { url: () => undefined },
+  pictures?: Pick<Images, 'png'>,
 ): Promise<LocalGitHub> {
   await using starting = new AsyncDisposableStack();
   const peer = starting.use(await createGitHubPeer());
@@ -30,10 +30,18 @@ export async function startLocalGitHub(
     name: REPO.repo,
     files: { 'a.txt': 'one\ntwo\nthree\n' },
   });
+  let publicUrl: string | undefined;
+  const images = {
+    url: (id: string) => publicUrl && `${publicUrl}/images/${encodeURIComponent(id)}.png`,
+  };
   const settings = loadConfig(env, { ...peer.env, GITHUB_UPDATE_MS: '0' });
   const surface = starting.use(createGitHub({ settings, receive, images, log: createLogger('silent') }));
   const app = new Hono();
   surface.mount(app);
+  app.get('/images/:file', async (context) => {
+    const png = await pictures?.png(context.req.param('file').replace(/\.png$/, ''));
+    return png ? context.body(png, 200, { 'content-type': 'image/png' }) : context.notFound();
+  });
   const listening = Promise.withResolvers<number>();
   const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 }, ({ port }) =>
     listening.resolve(port),
@@ -43,10 +51,23 @@ export async function startLocalGitHub(
     await once(server, 'close');
   });
   const url = `http://127.0.0.1:${await listening.promise}`;
+  if (pictures) publicUrl = url;
   await surface.start();
   peer.deliverTo(`${url}/github/webhooks`);
   const stack = starting.move();
   return { peer, surface, app, url, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+/** The pictures in a comment, fetched as GitHub's proxy would. */
+export async function picturesIn(body: string): Promise<{ alt: string; png: Uint8Array }[]> {
+  const found = body.matchAll(/!\[(.*)\]\(<(http:\/\/127\.0\.0\.1:\d+\/images\/[^>]*)>\)/g);
+  return Promise.all(
+    [...found].map(async ([, alt = '', url = '']) => {
+      const answer = await fetch(url);
+      const png = new Uint8Array(await answer.arrayBuffer());
+      return { alt, png: answer.ok ? png : new Uint8Array() };
+    }),
+  );
 }
 
 /**
@@ -64,7 +85,8 @@ export function actsOn(body: string): string[] {
     } else outsideFences.push(line);
   }
   const text = outsideFences.join('\n').replace(/(?<!`)(`+)(?!`)[^`\n|]*?(?<!`)\1(?!`)/g, '');
-  const ours = /<\/?(?:details|summary|sub)>|\]\(<https?:[^>]*>\)/g;
+  const ours =
+    /<\/?(?:details|summary|sub)>|!\[(?=[^\n]*\]\(<http:\/\/127\.0\.0\.1:\d+\/images\/[^>]*>\))|\]\(<https?:[^>]*>\)/g;
   const left = text.replace(ours, '');
   return [
     ...Array.from(left.matchAll(/(?<![\w`\u200b])@[a-z\d][\w-]*(?:\/[\w-]+)?/gi), ([mention]) => mention),

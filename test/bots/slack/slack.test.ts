@@ -4,11 +4,12 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { createManifest, manifestLink } from '#bots/slack/manifest.ts';
 import { createSlack } from '#bots/slack/slack.ts';
 import { textCard } from '#core/conversations/card.ts';
+import type { Images } from '#core/conversations/images.ts';
 import type { Inbound, Receive, Surface } from '#core/conversations/surface.ts';
 import { SurfaceError } from '#core/conversations/surface.ts';
 import { createBareBolt } from '#test/bench/bare-bolt.ts';
 import { createSlackPeer, type SlackPeer } from '#test/peers/slack.ts';
-import { connectSlack, quietLog, settingsFor } from './support.ts';
+import { connectSlack, noImages, quietLog, settingsFor } from './support.ts';
 
 interface Scene {
   peer: SlackPeer;
@@ -19,6 +20,7 @@ interface Scene {
 async function scene(
   way: 'http' | 'socket',
   options: { receive?: Receive; settings?: Record<string, string | undefined>; ackMs?: number } = {},
+  images: Pick<Images, 'png'> = noImages,
 ): Promise<Scene> {
   const peer = await createSlackPeer({ retryMs: [20, 40, 80], ackMs: options.ackMs ?? 3000 });
   const heard: Inbound[] = [];
@@ -27,7 +29,7 @@ async function scene(
     heard.push(inbound);
     return answer;
   };
-  const connected = await connectSlack(peer, way, receive, options.settings);
+  const connected = await connectSlack(peer, way, receive, options.settings, images);
   onTestFinished(async () => {
     await peer.idle();
     await connected[Symbol.asyncDispose]();
@@ -163,6 +165,7 @@ describe('Slack over HTTP', () => {
     );
     const surface = createSlack({
       settings,
+      images: noImages,
       log: quietLog,
       receive: async (inbound) => {
         heard.push(inbound);
@@ -201,8 +204,47 @@ describe('Slack over HTTP', () => {
 
   it('says what is missing when there is neither token nor secret', () => {
     const settings = { ...settingsFor({ env: {} as never }, 'http'), SLACK_UPDATE_MS: 3000 };
-    expect(() => createSlack({ settings, log: quietLog, receive: async () => 'claimed' })).toThrow(
-      'SLACK_APP_TOKEN or SLACK_SIGNING_SECRET',
+    expect(() =>
+      createSlack({ settings, images: noImages, log: quietLog, receive: async () => 'claimed' }),
+    ).toThrow('SLACK_APP_TOKEN or SLACK_SIGNING_SECRET');
+  });
+});
+
+describe('a picture on Slack', () => {
+  const png = new Uint8Array([137, 80, 78, 71]);
+  const images = { png: async (id: string) => (id === 'plot' ? png : undefined) };
+  const card = {
+    ...textCard('Slow', 'danger'),
+    blocks: [{ type: 'image' as const, id: 'plot', alt: 'p95' }],
+  };
+
+  it('is not uploaded again after a restart, nor when the message was sent and not noted', async () => {
+    const { peer, surface, heard } = await scene('http', {}, images);
+    const inbound = await first({ peer, surface, heard });
+    const ref = await surface.post(inbound.conversation, card, 'key');
+    const restarted = await connectSlack(peer, 'http', async () => 'claimed', {}, images);
+    onTestFinished(() => restarted[Symbol.asyncDispose]());
+    const found = await restarted.surface.find(inbound.conversation, 'key');
+    expect(found?.at).toEqual(ref.at);
+    await restarted.surface.update(ref, { ...card, title: 'Slower' }, 'key');
+    expect(peer.uploads()).toBe(1);
+    const shown = (await peer.thread(inbound.conversation.at.thread as string)).at(-1);
+    expect(shown && peer.pictures(shown)).toEqual([{ alt: 'p95', png: Buffer.from(png) }]);
+  });
+
+  it('is waited for while Slack works on it, and told in words when Slack will not have it', async () => {
+    const { peer, surface, heard } = await scene('http', {}, images);
+    const inbound = await first({ peer, surface, heard });
+    const last = async () => (await peer.thread(inbound.conversation.at.thread as string)).at(-1);
+    peer.fault({ method: 'chat.postMessage', times: 1, error: 'invalid_blocks' });
+    await surface.post(inbound.conversation, card, 'soon');
+    expect((await last())?.blocks).toContainEqual(
+      expect.objectContaining({ type: 'image', alt_text: 'p95' }),
+    );
+    peer.fault({ method: 'chat.postMessage', times: 3, error: 'invalid_blocks' });
+    await surface.post(inbound.conversation, card, 'never');
+    expect((await last())?.blocks).toContainEqual(
+      expect.objectContaining({ type: 'section', text: expect.objectContaining({ text: 'p95' }) }),
     );
   });
 });
@@ -235,7 +277,12 @@ describe('Slack refuses', () => {
     const peer = await createSlackPeer();
     onTestFinished(() => peer[Symbol.asyncDispose]());
     const settings = settingsFor(peer, 'http', { SLACK_BOT_TOKEN: 'xoxb-unknown' });
-    const surface = createSlack({ settings, receive: async () => 'claimed', log: quietLog });
+    const surface = createSlack({
+      settings,
+      receive: async () => 'claimed',
+      images: noImages,
+      log: quietLog,
+    });
     expect((await failure(surface.start())).code).toBe('forbidden');
     expect(surface.status().connected).toBe(false);
   });
@@ -269,7 +316,12 @@ describe('who may start runs on Slack', () => {
     const peer = await createSlackPeer();
     onTestFinished(() => peer[Symbol.asyncDispose]());
     const settings = settingsFor(peer, 'http', { SLACK_OPERATORS: `${peer.ids.bob}, S0GONE` });
-    const surface = createSlack({ settings, receive: async () => 'claimed', log: quietLog });
+    const surface = createSlack({
+      settings,
+      receive: async () => 'claimed',
+      images: noImages,
+      log: quietLog,
+    });
     await surface.start();
     const at = { surface: 'slack' as const, key: 'k', at: {} };
     const role = async (id: string) => (await surface.role({ id, name: id, claims: [] }, at)).role;

@@ -3,10 +3,13 @@ import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import { env, type SlackSettings } from '#bots/slack/settings.ts';
 import { createSlack } from '#bots/slack/slack.ts';
+import type { Images } from '#core/conversations/images.ts';
 import type { Receive, Surface } from '#core/conversations/surface.ts';
 import { createLogger } from '#observability/log.ts';
 import type { SlackPeer } from '#test/peers/slack.ts';
 
+/** No card here has a picture. */
+export const noImages: Pick<Images, 'png'> = { png: async () => undefined };
 export const quietLog = createLogger('silent');
 
 /** The settings as config would parse them. */
@@ -36,8 +39,14 @@ export async function connectSlack(
   way: 'http' | 'socket',
   receive: Receive,
   overrides: Record<string, string | undefined> = {},
+  images: Pick<Images, 'png'> = noImages,
 ): Promise<{ surface: Surface } & AsyncDisposable> {
-  const surface = createSlack({ settings: settingsFor(peer, way, overrides), receive, log: quietLog });
+  const surface = createSlack({
+    settings: settingsFor(peer, way, overrides),
+    receive,
+    images,
+    log: quietLog,
+  });
   const app = new Hono();
   app.onError((_, context) => context.text('failed', 500));
   surface.mount(app);

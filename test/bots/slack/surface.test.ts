@@ -1,3 +1,4 @@
+import type { Images } from '#core/conversations/images.ts';
 import type { Receive } from '#core/conversations/surface.ts';
 import { type Said, type SurfaceHarness, surfaceContract } from '#test/contracts/surface.ts';
 import { createSlackPeer } from '#test/peers/slack.ts';
@@ -10,11 +11,11 @@ for (const way of ['http', 'socket'] as const) {
 
 async function connect(
   way: 'http' | 'socket',
-  options: { receive: Receive; operators: boolean },
+  options: { receive: Receive; operators: boolean; images: Pick<Images, 'png'> },
 ): Promise<SurfaceHarness> {
   const peer = await createSlackPeer();
   const overrides = options.operators ? {} : { SLACK_OPERATORS: undefined };
-  const connected = await connectSlack(peer, way, options.receive, overrides);
+  const connected = await connectSlack(peer, way, options.receive, overrides, options.images);
   const { surface } = connected;
 
   const say = async (
@@ -47,9 +48,12 @@ async function connect(
         reactions: message.reactions
           .filter(({ users }) => users.includes(peer.ids.bot))
           .map(({ name }) => name),
+        pictures: peer.pictures(message),
       }));
     },
     remove: (_, messageId) => peer.remove(peer.ids.channel, messageId),
+    uploads: peer.uploads,
+    breakUploads: () => peer.fault({ method: 'files.getUploadURLExternal', times: 1000, status: 503 }),
     breakRoles() {
       for (const method of ['users.info', 'usergroups.users.list'])
         peer.fault({ method, times: 1000, status: 503 });

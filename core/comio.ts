@@ -11,6 +11,7 @@ import type { Target } from '#adapters/targets/target.ts';
 import type { Logger } from '#observability/log.ts';
 import { createMetrics } from '#observability/metrics.ts';
 import type { Redactor } from '#observability/redact.ts';
+import { openTracing } from '#observability/tracing.ts';
 import { createDockerClient } from '#sandbox/docker-client.ts';
 import { drivers } from '#sandbox/drivers/index.ts';
 import { createGitTransport } from '#sandbox/git-transport.ts';
@@ -28,6 +29,8 @@ import { createDeployments } from './deployments/deployments.ts';
 import { mountDiscovery } from './deployments/discovery.ts';
 import { createHosts } from './deployments/host.ts';
 import type { AppProxy } from './deployments/proxy.ts';
+import { metricsView } from './metrics-view.ts';
+import { observedDriver, observedProvider, observedReceive, observedRuns } from './observed.ts';
 import { withPatience } from './projects/patient-forge.ts';
 import { createRunCommands } from './runs/commands.ts';
 import { createEngine } from './runs/engine.ts';
@@ -35,7 +38,7 @@ import { createReaper } from './runs/reaper.ts';
 import { createStops } from './runs/stops.ts';
 import { openTurn } from './runs/turns.ts';
 import { createServer } from './server.ts';
-import { openTurnCount, statusView } from './status-view.ts';
+import { statusView } from './status-view.ts';
 import { type Database, openDatabase } from './store/database.ts';
 import { openJobs } from './store/jobs.ts';
 import { migrate } from './store/migrate.ts';
@@ -98,17 +101,36 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
   await migrate(database.db, log);
   const { db } = database;
   if (database.ownsAlone) await db.updateTable('conversation').set({ sender_until: null }).execute();
-  const jobs = building.use(await openJobs(database, { log, queues }));
-
-  const metrics = createMetrics();
   const { redact } = given;
+  const { version } = packageJson;
+  const metrics = createMetrics();
+  const tracing = building.use(await openTracing(config, { version, log, redact }));
+  const watching = { metrics, tracing };
+  const jobs = building.use(
+    await openJobs(database, {
+      log,
+      queues,
+      tracing,
+      onJob: (queue, result, ms) => metrics.jobs.observe({ queue, result }, ms / 1000),
+    }),
+  );
+
   const surfaces = new Map<SurfaceName, Surface>();
-  const driver = given.driver ?? building.use(drivers.docker({ dockerHost: config.DOCKER_HOST, log }));
+  const driver = observedDriver(
+    given.driver ?? building.use(drivers.docker({ dockerHost: config.DOCKER_HOST, log })),
+    watching,
+  );
   const signedIn =
     given.forge ?? (forges.github.configured(config) ? await forges.github.create(config, log) : undefined);
   const forge = signedIn && withHiddenTokens(withPatience(signedIn), redact);
   const chosen = chooseModel(config);
-  const { version } = packageJson;
+  const model = chosen && {
+    provider: withRetry(
+      observedProvider(chosen.provider, { ...watching, prices: config.LLM_PRICES }),
+      MODEL_RETRY,
+    ),
+    name: chosen.model,
+  };
   const stops = building.use(createStops(db, log));
   const outbox = createOutbox({
     db,
@@ -116,7 +138,10 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
     surfaces: () => surfaces,
     redact,
     log,
-    onSent: (surface, ok) => metrics.sends.inc({ surface, result: ok ? 'ok' : 'error' }),
+    onSent(surface, result, waitedMs) {
+      metrics.sends.inc({ surface, result });
+      if (waitedMs !== undefined) metrics.firstSends.observe({ surface }, waitedMs / 1000);
+    },
   });
   const inbox = createInbox({
     db,
@@ -178,30 +203,18 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
       pids: config.SANDBOX_PIDS,
     },
     network: config.SANDBOX_NETWORK,
-    model: chosen && { provider: withRetry(chosen.provider, MODEL_RETRY), name: chosen.model },
+    model,
     redact,
     maxSteps: config.MAX_STEPS,
-    onModelCall: ({ usage }, ms) => {
-      metrics.modelSeconds.observe(ms / 1000);
-      for (const [kind, count] of Object.entries(usage)) metrics.tokens.inc({ kind }, count);
-    },
-    onTurnEnd: (verb, state) => metrics.turns.inc({ verb, state }),
+    ...observedRuns(watching),
     log,
-  });
-  metrics.gauge('comio_turns_open', 'Turns that wait or are worked on.', () => openTurnCount(db));
-  metrics.gauge('comio_outbox_pending', 'Messages that wait to be sent.', async () => {
-    const { count } = await db
-      .selectFrom('outbox')
-      .select((eb) => eb.fn.countAll<number>().as('count'))
-      .where('state', 'in', ['pending', 'sending'])
-      .executeTakeFirstOrThrow();
-    return Number(count);
   });
 
   const startedAt = new Date();
   let started = false;
   const app = createServer({
     metrics,
+    readings: () => metricsView({ db, driver, queues: Object.keys(queues), log }),
     ready: async () => {
       await db.selectFrom('project').select('id').limit(1).execute();
       return [...(started ? [] : ['starting'])];
@@ -226,6 +239,7 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
   async function start(list: readonly Surface[]): Promise<void> {
     for (const surface of list) {
       surfaces.set(surface.name, surface);
+      for (const result of ['ok', 'error', 'dead']) metrics.sends.inc({ surface: surface.name, result }, 0);
       surface.mount(app);
     }
     await jobs.work(
@@ -286,7 +300,7 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
   return {
     app,
     proxy: deployments.proxy,
-    receive: inbox.receive,
+    receive: observedReceive(inbox.receive, watching),
     images,
     start,
     [Symbol.asyncDispose]: () => held.disposeAsync(),

@@ -4,6 +4,8 @@ import { env as eventsEnv } from '#adapters/events/index.ts';
 import { env as forgeEnv } from '#adapters/forge/index.ts';
 import { env as providersEnv } from '#adapters/llm/providers/index.ts';
 import { env as queriesEnv } from '#adapters/queries/index.ts';
+import { env as pricesEnv } from '#observability/model-prices.ts';
+import { env as tracingEnv } from '#observability/tracing.ts';
 import { env as deploymentsEnv } from './deployments/env.ts';
 import { env as alertsEnv } from './incidents/alerts-settings.ts';
 import { env as monitorEnv } from './incidents/monitor-settings.ts';
@@ -84,6 +86,8 @@ const spec = {
   ...monitorEnv,
   ...eventsEnv,
   ...alertsEnv,
+  ...pricesEnv,
+  ...tracingEnv,
 };
 
 export class ConfigError extends Error {

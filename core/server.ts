@@ -1,12 +1,18 @@
+import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
+import { routePath } from 'hono/route';
+import { withIds } from '#observability/context.ts';
 import type { Logger } from '#observability/log.ts';
 import type { Metrics } from '#observability/metrics.ts';
+import type { Reading } from '#observability/row-metrics.ts';
 import { STATUS_PAGE_CSP, type StatusView, statusPage } from './status-page.ts';
 
 /** The HTTP side: health, metrics and the status page. Surfaces mount their webhooks on the same app. */
 export function createServer(deps: {
   metrics: Metrics;
+  /** What is read for a scrape. Throws when the database is away. */
+  readings: () => Promise<Reading[]>;
   /** Throws, or names what is not ready. */
   ready: () => Promise<string[]>;
   status: () => Promise<StatusView>;
@@ -15,7 +21,12 @@ export function createServer(deps: {
   log: Logger;
 }): Hono {
   const app = new Hono();
-  const metrics = shared(() => deps.metrics.registry.metrics());
+  const metrics = shared(() =>
+    deps.metrics.scrape(async () => {
+      const [missing, readings] = await Promise.all([deps.ready(), deps.readings()]);
+      return { ready: missing.length === 0, readings };
+    }),
+  );
   const status = shared(deps.status, STATUS_MS);
   app.onError((error, context) => {
     // A body that is too long, for instance: whoever sends it is told, and cannot fill the log.
@@ -27,6 +38,20 @@ export function createServer(deps: {
     deps.log.error({ err: error, path: context.req.path }, 'request failed');
     return context.json({ error: 'internal error' }, 500);
   });
+  app.use(async (context, next) => {
+    const started = performance.now();
+    await withIds({ requestId: randomUUID() }, next);
+    const { method } = context.req;
+    deps.metrics.requests.observe(
+      {
+        method: METHODS.has(method) ? method : 'other',
+        // The pattern, never the path: that is as long as people like. No other route matched: the one of this handler.
+        route: routePath(context, -1),
+        status: context.res.status,
+      },
+      (performance.now() - started) / 1000,
+    );
+  });
   app.get('/healthz', (context) => context.json({ status: 'ok' }));
   app.get('/readyz', async (context) => {
     const missing = await deps.ready();
@@ -37,7 +62,7 @@ export function createServer(deps: {
   });
   app.get('/metrics', async (context) =>
     context.body(await metrics(), 200, {
-      'content-type': deps.metrics.registry.contentType,
+      'content-type': deps.metrics.contentType,
     }),
   );
   app.get('/', async (context) =>
@@ -63,6 +88,8 @@ export function createServer(deps: {
 }
 
 const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
+
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
 /** Milliseconds the status page's answer is given again: however many look at it, the sandbox driver is asked this often. */
 const STATUS_MS = 1000;

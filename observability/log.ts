@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { currentIds } from './context.ts';
 
 /** The part of pino's interface the code uses; the one type the leaves may share. */
 export interface Logger {
@@ -27,9 +28,18 @@ function told(error: unknown): unknown {
   };
 }
 
-/** JSON lines on stderr, so that stdout stays free for what people read. Every line passes `redact`. */
+/**
+ * JSON lines on stderr, so that stdout stays free for what people read. Every line passes `redact`, and tells the ids
+ * of the work it was written in.
+ */
 export const createLogger = (level: string, redact: (text: string) => string = (text) => text): Logger =>
   pino(
-    { level, timestamp: pino.stdTimeFunctions.isoTime, serializers: { err: told, error: told } },
+    {
+      level,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      serializers: { err: told, error: told },
+      // A copy: pino writes the record's own fields into it.
+      mixin: () => ({ ...currentIds() }),
+    },
     { write: (line: string) => void process.stderr.write(redact(line)) },
   );

@@ -36,7 +36,8 @@ export function createOutbox(deps: {
   surfaces: () => ReadonlyMap<SurfaceName, Surface>;
   redact: (text: string) => string;
   log: Logger;
-  onSent?: (surface: SurfaceName, ok: boolean) => void;
+  /** `waitedMs`: since it was written, when it was sent for the first time. */
+  onSent?: (surface: SurfaceName, result: 'ok' | 'error' | 'dead', waitedMs?: number) => void;
 }): Outbox {
   const { db, jobs, log } = deps;
 
@@ -125,7 +126,7 @@ export function createOutbox(deps: {
       })
       .where('id', '=', row.id)
       .execute();
-    deps.onSent?.(surface, false);
+    deps.onSent?.(surface, dead ? 'dead' : 'error');
   }
 
   /** True when it waited in vain: the pace allows the edit now. False when something urgent came up. */
@@ -242,6 +243,7 @@ export function createOutbox(deps: {
       .set({ state: 'sending', attempts: sql`o.attempts + 1` })
       .whereRef('o.id', '=', 'before.id')
       .returning(['o.id', 'o.key', 'o.content', 'o.version', 'o.ref', 'before.state', 'before.attempts'])
+      .returning(['o.sent_version', 'o.created_at'])
       .executeTakeFirstOrThrow();
     try {
       log.debug({ key: claimed.key, version: claimed.version }, 'sending');
@@ -249,7 +251,8 @@ export function createOutbox(deps: {
       log.debug({ key: claimed.key, version: claimed.version }, 'sent, not noted yet');
       await sent(conversation, claimed, ref);
       log.debug({ key: claimed.key, version: claimed.version }, 'sent');
-      deps.onSent?.(conversation.surface, true);
+      const waitedMs = claimed.sent_version === 0 ? Date.now() - claimed.created_at.getTime() : undefined;
+      deps.onSent?.(conversation.surface, 'ok', waitedMs);
     } catch (error) {
       await failed(claimed, error, conversation.surface);
     }

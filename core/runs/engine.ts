@@ -1,7 +1,9 @@
 import type { Kysely } from 'kysely';
 import { type Forge, ForgeError } from '#adapters/forge/forge.ts';
-import { type Completion, LlmError, type Provider } from '#adapters/llm/llm.ts';
+import { LlmError, type Provider } from '#adapters/llm/llm.ts';
+import { currentIds, withIds } from '#observability/context.ts';
 import type { Logger } from '#observability/log.ts';
+import type { Tracing } from '#observability/tracing.ts';
 import { type Sandbox, SandboxError } from '#sandbox/sandbox.ts';
 import * as git from '#sandbox/workspace-git.ts';
 import { type Card, textCard } from '../conversations/card.ts';
@@ -11,10 +13,10 @@ import { publish } from '../projects/publish.ts';
 import type { Sender } from '../store/queues.ts';
 import type { Schema } from '../store/schema.ts';
 import { type Ending, endTurn, finalCard } from './finish.ts';
-import { type Journal, openJournal, StopRequested, Superseded } from './journal.ts';
+import { type Journal, openJournal, type Step, StopRequested, Superseded } from './journal.ts';
 import { runLoop, type Signals } from './loop.ts';
 import type { Stops } from './stops.ts';
-import { openTurn } from './turns.ts';
+import { openTurn, type Turn } from './turns.ts';
 import { confirmUndo, previewUndo } from './undo.ts';
 import { isCutOff, phase, prepareWorkspace, type WorkspaceDeps } from './workspace.ts';
 
@@ -28,8 +30,9 @@ export interface EngineDeps extends WorkspaceDeps {
   model: { provider: Provider; name: string } | undefined;
   redact: (text: string) => string;
   maxSteps: number;
-  onModelCall?: (completion: Completion, ms: number) => void;
-  onTurnEnd?: (verb: string, state: string) => void;
+  tracing: Tracing;
+  onStepEnd?: (step: Step) => void;
+  onTurnEnd?: (turn: Turn) => void;
   log: Logger;
 }
 
@@ -47,13 +50,28 @@ export function createEngine(deps: EngineDeps): Engine {
     for (let turn = await openTurn(db, runId); turn; turn = await openTurn(db, runId)) {
       signal.throwIfAborted();
       try {
-        await work(turn.id, signal);
+        await observed(turn, signal);
       } catch (error) {
         // Another worker has it; whatever is still open is its to go on with.
         if (error instanceof Superseded) return;
         throw error;
       }
     }
+  }
+
+  /** What happens in the turn is logged and traced as of the message that asked for it. */
+  function observed(turn: Turn, signal: AbortSignal): Promise<void> {
+    const { id: turnId, message_id: messageId, verb } = turn;
+    // A job goes on with turns that others asked for.
+    const { requestId } = currentIds().messageId === messageId ? currentIds() : {};
+    const attributes = {
+      'comio.turn.id': turnId,
+      'comio.run.id': turn.run_id,
+      'comio.message.id': messageId,
+    };
+    return withIds({ turnId, messageId, requestId }, () =>
+      deps.tracing.span(`turn ${verb}`, { attributes }, () => work(turnId, signal)),
+    );
   }
 
   async function work(turnId: string, jobSignal: AbortSignal): Promise<void> {
@@ -76,7 +94,7 @@ export function createEngine(deps: EngineDeps): Engine {
       else if (isExpected(error)) await failed(journal, error.message);
       else throw error;
     }
-    deps.onTurnEnd?.(journal.turn.verb, (await journal.refresh()).state);
+    deps.onTurnEnd?.(await journal.refresh());
   }
 
   async function execute(journal: Journal, project: Project, signals: Signals): Promise<void> {
@@ -148,7 +166,6 @@ export function createEngine(deps: EngineDeps): Engine {
             .executeTakeFirstOrThrow();
           return publish(deps, journal, sandbox, fresh, request, intent, signals.work);
         },
-        ...(deps.onModelCall ? { onModelCall: deps.onModelCall } : {}),
         log: deps.log,
       },
       journal,
@@ -257,6 +274,7 @@ export function createEngine(deps: EngineDeps): Engine {
       ),
       error: 'internal error',
     });
+    deps.onTurnEnd?.(await journal.refresh());
     await deps.jobs.send('run', { runId }, { key: runId });
   }
 

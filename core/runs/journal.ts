@@ -75,7 +75,7 @@ export async function showTurn(
 
 /** Takes the turn: raises its epoch, so that every other worker's writes fail from here on. */
 export async function openJournal(
-  deps: { db: Kysely<Schema>; outbox: Outbox; log: Logger },
+  deps: { db: Kysely<Schema>; outbox: Outbox; log: Logger; onStepEnd?: (step: Step) => void },
   turnId: string,
 ): Promise<Journal> {
   const { db, outbox } = deps;
@@ -201,6 +201,7 @@ export async function openJournal(
       });
       Object.assign(step, ended);
       log.debug({ step: step.seq, state: result.state }, 'step ended');
+      deps.onStepEnd?.(ended);
     },
     async applySteering() {
       const taken = await write(async (trx) => {

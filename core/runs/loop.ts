@@ -28,7 +28,6 @@ export interface LoopDeps {
     request: { title: string; body: string },
     intent: ToolContext['intent'],
   ) => Promise<Extract<Fact, { type: 'publish' }>>;
-  onModelCall?: (completion: Completion, ms: number) => void;
   log: Logger;
 }
 
@@ -112,7 +111,6 @@ async function askModel(
 ): Promise<void> {
   const open = journal.steps.find((step) => step.kind === 'model' && step.state === 'started');
   const step = open ?? (await journal.begin('model', 'Thinking', null));
-  const started = performance.now();
   const completion = await complete(deps.provider, {
     model: deps.model,
     system: systemPrompt({
@@ -126,7 +124,6 @@ async function askModel(
     maxOutputTokens: MAX_OUTPUT_TOKENS,
     signal,
   });
-  deps.onModelCall?.(completion, performance.now() - started);
   await journal.end(step, {
     state: 'done',
     summary: oneLine(completion.text, 120) || 'Decided what to do next',

@@ -1,6 +1,8 @@
 import { sql } from 'kysely';
 import type { Db as BossDb, JobWithMetadata, PgBoss } from 'pg-boss';
+import { currentIds, type WorkIds, withIds } from '#observability/context.ts';
 import type { Logger } from '#observability/log.ts';
+import { noTracing, type Tracing } from '#observability/tracing.ts';
 import { createBoss, HEARTBEAT_SECONDS } from './boss.ts';
 import type { Database, Trx } from './database.ts';
 import type { PayloadOf, QueueDefinition, QueueDefinitions } from './queues.ts';
@@ -66,6 +68,20 @@ export interface JobsOptions<Queues extends QueueDefinitions<Queues>> {
   queues: Queues;
   /** How long stop() waits for handlers before it gives their jobs back regardless. */
   stopTimeoutMs?: number;
+  tracing?: Tracing;
+  onJob?: (queue: string, result: 'done' | 'failed', ms: number) => void;
+}
+
+/** Lies in a job's data beside the payload. Equal payloads stay equal: pg-boss looks for data that contains them. */
+const ORIGIN = '_origin';
+
+/** What a job knows of where it was asked for. */
+interface Origin {
+  ids?: WorkIds;
+  /** W3C traceparent of the span that waits for the job, in a manner of speaking. */
+  parent?: string;
+  /** The same for a job that is due later: watching and sweeping would otherwise be one trace without an end. */
+  link?: string;
 }
 
 interface Interrupted {
@@ -77,7 +93,7 @@ interface Interrupted {
 /** Starts the job engine on an opened database. Call it once per process and database. */
 export const openJobs = async <Queues extends QueueDefinitions<Queues>>(
   database: Database,
-  { log, queues, stopTimeoutMs = STOP_TIMEOUT_MS }: JobsOptions<Queues>,
+  { log, queues, stopTimeoutMs = STOP_TIMEOUT_MS, tracing = noTracing, onJob }: JobsOptions<Queues>,
 ): Promise<Jobs<Queues>> => {
   const { boss, inside } = createBoss(database);
   boss.on('error', (error) => log.error({ error: error.message }, 'job engine'));
@@ -152,6 +168,14 @@ export const openJobs = async <Queues extends QueueDefinitions<Queues>>(
     await boss.stop({ graceful: false });
   };
 
+  const originNow = (afterMs: number): Origin | undefined => {
+    const traceparent = tracing.traceparent();
+    if (afterMs > 0) return traceparent === undefined ? undefined : { link: traceparent };
+    const { jobId: _, ...ids } = currentIds();
+    if (traceparent !== undefined) return { ids, parent: traceparent };
+    return Object.keys(ids).length > 0 ? { ids } : undefined;
+  };
+
   const stop = (): Promise<void> => {
     stopped ??= close();
     return stopped;
@@ -159,7 +183,7 @@ export const openJobs = async <Queues extends QueueDefinitions<Queues>>(
 
   return {
     async send(queue, payload, { trx, key = queues[queue].key(payload), afterMs = 0 } = {}) {
-      const job = { queue, payload, key, afterMs };
+      const job = { queue, payload, key, afterMs, origin: originNow(afterMs) };
       const enqueueIn = (within: Trx) => enqueue(boss, within, inside(within), database.ownsAlone, job);
       await (trx ? enqueueIn(trx) : database.db.transaction().execute(enqueueIn));
       if (afterMs > 0 && afterMs <= TIMER_MAX_MS) wakeAfter(queue, afterMs);
@@ -169,18 +193,32 @@ export const openJobs = async <Queues extends QueueDefinitions<Queues>>(
       for (let worker = 0; worker < concurrency; worker += 1)
         await startWorker(queue, async ({ id, data, retryLimit, signal: claim }) => {
           const signal = AbortSignal.any([claim, stopping.signal]);
-          try {
-            await handler(data as PayloadOf<Queues[typeof queue]>, signal);
-            // It may have returned because of the signal. Advancing once more than needed does no harm.
-            signal.throwIfAborted();
-          } catch (error) {
-            if (stopping.signal.aborted) interrupted.push({ queue, id, retryLimit });
-            else log.warn({ queue, job: data, error: describe(error) }, 'a job failed');
-            throw error;
-          }
+          const { payload, origin } = opened<PayloadOf<Queues[typeof queue]>>(data);
+          const started = performance.now();
+          const ended = (result: 'done' | 'failed') => onJob?.(queue, result, performance.now() - started);
+          const { parent, link } = origin;
+          await withIds({ ...origin.ids, ...idsIn(payload), jobId: id }, () =>
+            tracing.span(`job ${queue}`, { kind: 'consumer', parent, link }, async (span) => {
+              span.set({ 'comio.job.id': id });
+              try {
+                await handler(payload, signal);
+                // It may have returned because of the signal. Advancing once more than needed does no harm.
+                signal.throwIfAborted();
+                ended('done');
+              } catch (error) {
+                if (stopping.signal.aborted) interrupted.push({ queue, id, retryLimit });
+                else {
+                  log.warn({ queue, job: payload, error: describe(error) }, 'a job failed');
+                  ended('failed');
+                }
+                throw error;
+              }
+            }),
+          );
         });
       await startWorker(deadLetters(queue), async ({ data, sourceId, sourceOutput }) => {
-        await onDead(data as PayloadOf<Queues[typeof queue]>, describe(sourceOutput));
+        const { payload, origin } = opened<PayloadOf<Queues[typeof queue]>>(data);
+        await withIds({ ...origin.ids, ...idsIn(payload) }, () => onDead(payload, describe(sourceOutput)));
         // Until it is gone, the failed job holds back every other of its key.
         if (sourceId !== null) await boss.deleteJob(queue, sourceId);
         wake(queue);
@@ -192,6 +230,17 @@ export const openJobs = async <Queues extends QueueDefinitions<Queues>>(
     [Symbol.asyncDispose]: stop,
   };
 };
+
+/** A job's data as it was asked for, and where. */
+function opened<Payload extends object>(data: object): { payload: Payload; origin: Origin } {
+  const { [ORIGIN]: origin = {}, ...payload } = data as { [ORIGIN]?: Origin };
+  return { payload: payload as Payload, origin };
+}
+
+const idsIn = (payload: object): WorkIds =>
+  Object.fromEntries(
+    Object.entries(payload).filter(([key, value]) => /Id$/.test(key) && typeof value === 'string'),
+  );
 
 const deadLetters = (queue: string): string => `${queue}-dead`;
 
@@ -222,7 +271,7 @@ const takeOver = async (boss: PgBoss, queues: string[], log: Logger): Promise<vo
   for (const queue of queues) {
     const left = (await boss.findJobs(queue)).filter((job) => job.state === 'active');
     for (const { id, data } of left) {
-      log.info({ queue, job: data }, 'taking over the job of a process that was killed');
+      log.info({ queue, job: opened(data as object).payload }, 'taking over the job of a process that was killed');
       await boss.fail(queue, id, { message: 'The process that worked on it was killed' });
       await boss.update(queue, undefined, { id, startAfter: 0 });
     }
@@ -234,7 +283,13 @@ const enqueue = async (
   trx: Trx,
   db: BossDb,
   alone: boolean,
-  { queue, payload, key, afterMs }: { queue: string; payload: object; key: string; afterMs: number },
+  {
+    queue,
+    payload,
+    key,
+    afterMs,
+    origin,
+  }: { queue: string; payload: object; key: string; afterMs: number; origin: Origin | undefined },
 ): Promise<void> => {
   // Two senders must not both find nothing queued. Whoever owns the database alone has one session, and no second.
   if (!alone) await sql`select pg_advisory_xact_lock(hashtextextended(${`${queue}/${key}`}, 0))`.execute(trx);
@@ -248,7 +303,8 @@ const enqueue = async (
     const { updated } = await boss.update(queue, undefined, { id: queued.id, ...earlier, db });
     if (updated > 0) return;
   }
-  await boss.send(queue, payload, { singletonKey: key, startAfter: afterMs / 1000, db });
+  const data = origin ? { ...payload, [ORIGIN]: origin } : payload;
+  await boss.send(queue, data, { singletonKey: key, startAfter: afterMs / 1000, db });
 };
 
 const describe = (error: unknown): string => {

@@ -2,10 +2,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Forge } from '#adapters/forge/forge.ts';
+import { createMemoryTarget } from '#adapters/targets/memory.ts';
+import type { Target } from '#adapters/targets/target.ts';
 import { type Comio, createComio } from '#core/comio.ts';
 import { loadConfig } from '#core/config.ts';
 import type { Role } from '#core/conversations/surface.ts';
-import { createLogger } from '#observability/log.ts';
+import { createLogger, type Logger } from '#observability/log.ts';
 import { createRedactor } from '#observability/redact.ts';
 import { createMemoryDriver } from '#sandbox/drivers/memory.ts';
 import type { Sandbox, SandboxDriver } from '#sandbox/sandbox.ts';
@@ -22,10 +24,15 @@ export interface TestComio extends AsyncDisposable {
 export async function testComio(options: {
   script: unknown;
   forge?: Forge | undefined;
+  /** Default: host processes. */
+  target?: Target | undefined;
   database?: StoreKind;
   roles?: Record<string, Role>;
   /** Around the memory driver's sandboxes. */
   wrap?: (sandbox: Sandbox) => Sandbox;
+  /** Further settings. */
+  env?: Record<string, string>;
+  log?: Logger;
 }): Promise<TestComio> {
   await using building = new AsyncDisposableStack();
   const dataDir = await mkdtemp(join(tmpdir(), 'comio-test-'));
@@ -38,6 +45,7 @@ export async function testComio(options: {
       COMIO_DATA_DIR: dataDir,
       LLM_SCRIPT: scriptFile,
       LOG_LEVEL: 'warn',
+      ...options.env,
     },
   );
   const database = building.use(await openTestDatabase(options.database ?? 'pglite'));
@@ -55,11 +63,12 @@ export async function testComio(options: {
   const comio = building.use(
     await createComio({
       config,
-      log: createLogger(config.LOG_LEVEL),
+      log: options.log ?? createLogger(config.LOG_LEVEL),
       redact: createRedactor(config.secrets),
       database,
       driver,
       forge: options.forge,
+      target: options.target ?? building.use(createMemoryTarget()),
     }),
   );
   connect(comio.receive);

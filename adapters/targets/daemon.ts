@@ -17,11 +17,19 @@ const UNREACHABLE = new Set([
   'EHOSTUNREACH',
 ]);
 
-/** Runs `work`; what the daemon or its absence throws becomes `otherwise` or `unavailable`. */
-export async function withDaemon<T>(otherwise: TargetErrorCode, work: () => Promise<T>): Promise<T> {
+/**
+ * Runs `work`; what the daemon or its absence throws becomes `otherwise` or `unavailable`. Once `signal` is aborted it
+ * throws that one's reason, whatever the broken connection looked like.
+ */
+export async function withDaemon<T>(
+  otherwise: TargetErrorCode,
+  work: () => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
   try {
     return await work();
   } catch (cause) {
+    signal?.throwIfAborted();
     if (cause instanceof TargetError || !(cause instanceof Error)) throw cause;
     if ('statusCode' in cause && cause.statusCode !== undefined) {
       throw new TargetError(otherwise, `Docker: ${cause.message}`, { cause });

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -13,11 +14,11 @@ import { TargetError } from './target.ts';
  * address of the bridge. They stand before the app's first instruction, and the app has no capability to change them.
  * Whatever of this is there already is kept.
  */
-export async function openGate(docker: Docker, gate: GateSpec): Promise<void> {
+export async function openGate(docker: Docker, gate: Omit<GateSpec, 'network'>): Promise<void> {
   const container = docker.getContainer(gate.name);
   for (let attempt = 0; ; attempt++) {
-    await ensureNetwork(docker, gate.network, gate.namespace);
-    await createContainer(docker, gate.name, gateOptions(gate));
+    const network = await ensureNetwork(docker, gate.namespace);
+    await createContainer(docker, gate.name, gateOptions({ ...gate, network }));
     try {
       await unless([304], () => container.start());
       break;
@@ -49,23 +50,38 @@ export async function openGate(docker: Docker, gate: GateSpec): Promise<void> {
 }
 
 /** The address of the app on this host; undefined when its gate does not run. */
-export async function addressOf(docker: Docker, gate: string, network: string): Promise<string | undefined> {
+export async function addressOf(docker: Docker, gate: string): Promise<string | undefined> {
   const info = await unless([404], () => docker.getContainer(gate).inspect());
-  return info?.NetworkSettings.Networks[network]?.IPAddress || undefined;
+  const [endpoint] = Object.values(info?.NetworkSettings.Networks ?? {});
+  return endpoint?.IPAddress || undefined;
 }
 
-/** One network for all apps of a namespace, in which they do not reach each other: Docker has room for few networks. */
-async function ensureNetwork(docker: Docker, name: string, namespace: string): Promise<void> {
-  if ((await unless([404], () => docker.getNetwork(name).inspect())) !== undefined) return;
-  // 409: another made it just now. Two of a name would be possible without CheckDuplicate on older daemons.
-  await unless([409], () =>
-    docker.createNetwork({
-      Name: name,
-      Driver: 'bridge',
-      Internal: true,
-      CheckDuplicate: true,
-      Options: { 'com.docker.network.bridge.enable_icc': 'false' },
-      Labels: { [LABEL_TARGET]: namespace },
-    }),
+/**
+ * The network for all apps of a namespace, in which they do not reach each other: Docker has room for few networks. The
+ * daemon would let two be made of one name at once, and then start nothing in either. So each that is made has a name of
+ * its own; whoever then sees an older one takes that, and removes its own.
+ */
+async function ensureNetwork(docker: Docker, namespace: string): Promise<string> {
+  const there = await oldestNetwork(docker, namespace);
+  if (there !== undefined) return there;
+  const name = `${namespace}-apps-${randomUUID().slice(0, 8)}`;
+  const made = await docker.createNetwork({
+    Name: name,
+    Driver: 'bridge',
+    Internal: true,
+    Options: { 'com.docker.network.bridge.enable_icc': 'false' },
+    Labels: { [LABEL_TARGET]: namespace },
+  });
+  const chosen = (await oldestNetwork(docker, namespace)) ?? name;
+  // 403: another, who did not see the older one yet, uses it.
+  if (chosen !== name) await unless([403, 404], () => made.remove());
+  return chosen;
+}
+
+async function oldestNetwork(docker: Docker, namespace: string): Promise<string | undefined> {
+  const filters = JSON.stringify({ label: [`${LABEL_TARGET}=${namespace}`] });
+  const [oldest] = (await docker.listNetworks({ filters })).toSorted(
+    (a, b) => Date.parse(a.Created) - Date.parse(b.Created) || (a.Id < b.Id ? -1 : 1),
   );
+  return oldest?.Name;
 }

@@ -35,7 +35,8 @@ const KILLED = 137;
 
 /**
  * Images and containers on one Docker host. An instance is two containers, the app and its gate, named after its key,
- * so that of two who start it at the same time the daemon lets the first win.
+ * so that of two who start it at the same time the daemon lets the first win. The core runs on the Docker host, which
+ * alone has a route to the containers.
  */
 export function createDockerTarget({
   docker,
@@ -43,7 +44,6 @@ export function createDockerTarget({
   log,
   namespace = 'comio',
 }: DockerTargetOptions): Target {
-  const network = `${namespace}-apps`;
   const nameOf = (key: string): string => `${namespace}-app-${hash(key)}`;
   const gateOf = (name: string): string => `${name}-gate`;
 
@@ -56,7 +56,7 @@ export function createDockerTarget({
     if (info === undefined || info.State.Status === 'created' || info.State.Status === 'removing')
       return undefined;
     const { Labels } = info.Config;
-    const host = await addressOf(docker, gateOf(name), network);
+    const host = await addressOf(docker, gateOf(name));
     // Without its gate nothing reaches it, whatever its process does.
     const running = info.State.Running && host !== undefined;
     return {
@@ -85,38 +85,46 @@ export function createDockerTarget({
     name: 'docker',
 
     build: (request) =>
-      withDaemon('build_failed', async () => {
-        const tag = `${namespace}-app:${hash(request.key)}`;
-        const started = performance.now();
-        const built = await buildImage({ docker, baseImage }, tag, request);
-        const ms = Math.round(performance.now() - started);
-        log.info({ build: request.key, ...built, ms }, 'image is there');
-        return built;
-      }),
+      withDaemon(
+        'build_failed',
+        async () => {
+          const tag = `${namespace}-app:${hash(request.key)}`;
+          const started = performance.now();
+          const built = await buildImage({ docker, baseImage }, tag, request);
+          const ms = Math.round(performance.now() - started);
+          log.info({ build: request.key, ...built, ms }, 'image is there');
+          return built;
+        },
+        request.signal,
+      ),
 
     start: (spec, signal) =>
-      withDaemon('start_failed', async () => {
-        const name = nameOf(spec.key);
-        const there = await toInstance(name);
-        if (there !== undefined) return there;
-        const image = await baseImage('python');
-        signal?.throwIfAborted();
-        const gate = gateOf(name);
-        try {
-          await openGate(docker, { name: gate, image, network, namespace, key: spec.key });
-          await createContainer(docker, name, appOptions(gate, namespace, spec));
-          await unless([304], () => docker.getContainer(name).start());
-        } catch (error) {
-          // What cannot be started leaves nothing behind.
-          await remove(name);
-          await remove(gate);
-          throw error;
-        }
-        const started = await toInstance(name);
-        if (started === undefined)
-          throw new TargetError('start_failed', 'The app was removed as it was started');
-        return started;
-      }),
+      withDaemon(
+        'start_failed',
+        async () => {
+          const name = nameOf(spec.key);
+          const there = await toInstance(name);
+          if (there !== undefined) return there;
+          const image = await baseImage('python');
+          signal?.throwIfAborted();
+          const gate = gateOf(name);
+          try {
+            await openGate(docker, { name: gate, image, namespace, key: spec.key });
+            await createContainer(docker, name, appOptions(gate, namespace, spec));
+            await unless([304], () => docker.getContainer(name).start());
+          } catch (error) {
+            // What cannot be started leaves nothing behind.
+            await remove(name);
+            await remove(gate);
+            throw error;
+          }
+          const started = await toInstance(name);
+          if (started === undefined)
+            throw new TargetError('start_failed', 'The app was removed as it was started');
+          return started;
+        },
+        signal,
+      ),
 
     instance: (key) => withDaemon('unavailable', () => toInstance(nameOf(key))),
 

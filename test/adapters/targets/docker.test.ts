@@ -77,6 +77,14 @@ describe('a start that was cut short', () => {
   });
 });
 
+it('starts several at once on a daemon that has no network of it yet', async () => {
+  await using fresh = createDockerWorld();
+  const starting = Array.from({ length: 4 }, () => fresh.makeTarget().start(specFor(built)));
+  const outcomes = await Promise.allSettled(starting);
+  expect(outcomes.filter(({ status }) => status === 'rejected')).toEqual([]);
+  for (const instance of await fresh.makeTarget().list()) expect(await askSoon(instance)).toBe('hello');
+});
+
 describe('what the daemon is told', () => {
   it('has limits, no ports, bounded logs, and no restart by itself', async () => {
     const instance = await target.start(specFor(built, { limits: { memoryMb: 96, cpus: 0.5, pids: 40 } }));
@@ -93,9 +101,13 @@ describe('what the daemon is told', () => {
     });
     expect(NetworkSettings.Ports).toEqual({});
     expect(Config.Labels).toMatchObject({ project: 'shop' });
-    const network = await world.docker.getNetwork(`${world.namespace}-apps`).inspect();
-    expect(network.Internal).toBe(true);
-    expect(network.Options).toMatchObject({ 'com.docker.network.bridge.enable_icc': 'false' });
+    const filters = JSON.stringify({ label: [`comio.target=${world.namespace}`] });
+    expect(await world.docker.listNetworks({ filters })).toEqual([
+      expect.objectContaining({
+        Internal: true,
+        Options: { 'com.docker.network.bridge.enable_icc': 'false' },
+      }),
+    ]);
     await target.stop(instance.key, 0);
   });
 
@@ -135,14 +147,16 @@ it('limits the memory of what is run while an image is built', async () => {
 
 it('ends a build that is called off', async () => {
   const calling = new AbortController();
-  const Dockerfile = `FROM ${await world.baseImage()}\nRUN sleep 600\n`;
+  const Dockerfile = `FROM ${await world.baseImage()}\nRUN sleep 601\n`;
   const building = target.build({
     key: uniqueKey(),
     source: await tarOf({ Dockerfile }),
     onProgress: (line) => line.includes('RUN sleep') && calling.abort(),
     signal: calling.signal,
   });
-  await expect(building).rejects.toThrow();
+  await expect(building).rejects.toMatchObject({ name: 'AbortError' });
+  const running = async () => (await world.docker.listContainers()).map(({ Command }) => Command);
+  await expect.poll(running).not.toContainEqual(expect.stringContaining('sleep 601'));
 });
 
 it('says that no daemon answers', async () => {

@@ -88,7 +88,7 @@ export const SERIES: readonly SeriesSpec[] = [
     unit: 'cores',
     query: 'max(rate(process_cpu_seconds_total{app="$app"}[$window]))',
     side: 'above',
-    floor: { relative: 0.5, absolute: 0.2 },
+    floor: { relative: 0.5, absolute: 0.15 },
     minRequests: 0,
   },
   {

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { prometheusPrograms } from '../../support/prometheus-programs.ts';
 import { createTempDir } from '../../support/temp-dir.ts';
 
 const run = promisify(execFile);
@@ -13,6 +14,7 @@ const run = promisify(execFile);
 export async function startBackfilledPrometheus(
   openMetrics: string,
 ): Promise<{ url: string } & AsyncDisposable> {
+  const { prometheus, promtool } = await prometheusPrograms(console.log);
   await using starting = new AsyncDisposableStack();
   const { path } = starting.use(await createTempDir());
   const [metrics, config, data] = [
@@ -22,12 +24,12 @@ export async function startBackfilledPrometheus(
   ];
   await writeFile(metrics, openMetrics);
   await writeFile(config, 'global: {}\n');
-  await run('promtool', ['tsdb', 'create-blocks-from', 'openmetrics', metrics, data]);
+  await run(promtool, ['tsdb', 'create-blocks-from', 'openmetrics', metrics, data]);
 
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const child = spawn(
-    'prometheus',
+    prometheus,
     [
       `--config.file=${config}`,
       `--storage.tsdb.path=${data}`,

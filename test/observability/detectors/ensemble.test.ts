@@ -79,6 +79,8 @@ describe('an anomaly', () => {
     expect(changes.map(({ kind }) => kind)).toEqual(['opened', 'closed', 'opened', 'closed']);
     expect(changes[1]).toMatchObject({ endedAt: 500 * STEP_MS });
     expect(changes[3]).toMatchObject({ endedAt: 900 * STEP_MS });
+    // Given everything, it looks away by itself.
+    expect(ensemble().advance(undefined, [], points).changes).toEqual(changes);
   });
 
   it('becomes normal at last', () => {

@@ -8,6 +8,13 @@ import { createTempDir } from '../support/temp-dir.ts';
 
 const run = promisify(execFile);
 
+export interface RecordedDeployment {
+  sha: string;
+  environment: string;
+  /** Oldest first; the URL where one was given. */
+  statuses: { status: string; url: string }[];
+}
+
 /** One forge, and the other people's side of it. */
 export interface ForgeHarness extends AsyncDisposable {
   readonly forge: Forge;
@@ -16,6 +23,8 @@ export interface ForgeHarness extends AsyncDisposable {
   closePullRequest(ref: RepositoryRef, number: number): Promise<void>;
   /** How many pull requests there are, open or not. */
   countPullRequests(ref: RepositoryRef): Promise<number>;
+  /** What the forge shows of deployments, oldest first; undefined where it keeps no record of them. */
+  deployments?: ((ref: RepositoryRef) => RecordedDeployment[]) | undefined;
 }
 
 const git = async (cwd: string, ...argv: string[]): Promise<string> => {
@@ -183,6 +192,38 @@ export function forgeContract(name: string, setup: () => Promise<ForgeHarness>):
       );
       expect(await codeOf(forge.openPullRequest(repository, { ...request, head: 'same' }))).toBe('invalid');
       expect(await harness.countPullRequests(repository)).toBe(0);
+    });
+
+    it('records a deployment once, with what was said of it', async () => {
+      const { deployments } = forge;
+      expect(deployments === undefined).toBe(harness.deployments === undefined);
+      if (!deployments || !harness.deployments) return;
+      const repository = await existing();
+      const sha = await pushBranch(repository, 'main', 'to be deployed');
+      const request = { key: 'one', sha, environment: 'staging', production: false, description: 'Of main' };
+      const id = await deployments.open(repository, request);
+      expect(await deployments.open(repository, request)).toBe(id);
+      const other = await deployments.open(repository, { ...request, key: 'two' });
+      expect(other).not.toBe(id);
+      await deployments.tell(repository, id, { status: 'in_progress' });
+      const url = 'http://shop.example.com';
+      for (let time = 0; time < 2; time += 1)
+        await deployments.tell(repository, id, { status: 'success', url });
+      await deployments.tell(repository, id, { status: 'inactive' });
+      const [first, second, ...more] = harness.deployments(repository);
+      expect(more).toEqual([]);
+      expect(first).toEqual({
+        sha,
+        environment: 'staging',
+        statuses: [
+          { status: 'in_progress', url: '' },
+          { status: 'success', url },
+          { status: 'inactive', url: '' },
+        ],
+      });
+      expect(second?.statuses).toEqual([]);
+      const nowhere = { owner: 'nobody-at-all', name: 'nothing' };
+      expect(await codeOf(deployments.open(nowhere, request))).toBe('not_installed');
     });
 
     it('says what to do where it may do nothing', async () => {

@@ -2,6 +2,7 @@ import { type Context, Hono } from 'hono';
 import { type Access, type Caller, tokenIn } from './github-access.ts';
 import type { createChecks } from './github-checks.ts';
 import type { Deliveries } from './github-deliveries.ts';
+import { createDeploymentRecords } from './github-deployments.ts';
 import type { Emulator } from './github-emulator.ts';
 import type { createReactions } from './github-reactions.ts';
 import type { Repositories } from './github-repositories.ts';
@@ -286,6 +287,17 @@ export function createApi(parts: ApiParts) {
     );
   });
 
+  const deployments = createDeploymentRecords({
+    callerOf,
+    commitOf: async (name, ref) =>
+      (await repositories.tip(name, ref)) ??
+      (await repositories.commits(name, ref, ref).then(
+        () => ref,
+        () => undefined,
+      )),
+  });
+  deployments.mount(app);
+
   app.post('/app/hook/deliveries/:id/attempts', async (context) => {
     if (callerOf(context).kind !== 'app') return context.json(refusal('Bad credentials'), 401);
     const found = await deliveries.redeliver(Number(context.req.param('id')));
@@ -320,5 +332,5 @@ export function createApi(parts: ApiParts) {
 
   app.all('*', async (context) => answer(context, await forward(context)));
 
-  return { app, withCommits };
+  return { app, deployments, withCommits };
 }

@@ -2,6 +2,7 @@ import type { Push } from './git-http.ts';
 import type { Permission } from './github-access.ts';
 import type { CheckRun } from './github-checks.ts';
 import type { Deliveries } from './github-deliveries.ts';
+import type { PeerDeployment } from './github-deployments.ts';
 import type { ChangedFile, Content } from './github-repositories.ts';
 
 export interface PeerComment {
@@ -111,6 +112,8 @@ export interface GitHubPeer extends AsyncDisposable {
     id: number;
   }): { content: string; login: string }[];
   pullRequests(repository: { owner: string; repo: string }): Promise<PeerPullRequest[]>;
+  /** What was recorded as deployed, oldest first. */
+  deployments(repository: { owner: string; repo: string }): readonly PeerDeployment[];
   pullRequestFiles(on: On): Promise<ChangedFile[]>;
   /** A person's commit on this branch, begun at `main` where there is none yet. */
   pushBranch(options: {

@@ -430,6 +430,7 @@ export async function createGitHubPeer({
       return sha;
     },
 
+    deployments: ({ owner, repo }) => api.deployments.on(`${owner}/${repo}`),
     branches: ({ owner, repo }) => repositories.branches(`${owner}/${repo}`),
     issuedTokens: access.issuedTokens,
     setPermission: access.setPermission,

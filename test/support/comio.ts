@@ -2,11 +2,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Forge } from '#adapters/forge/forge.ts';
+import type { MetricsSource } from '#adapters/queries/metrics-source.ts';
 import { createMemoryTarget } from '#adapters/targets/memory.ts';
 import type { Target } from '#adapters/targets/target.ts';
 import { type Comio, createComio } from '#core/comio.ts';
 import { loadConfig } from '#core/config.ts';
 import type { Role } from '#core/conversations/surface.ts';
+import type { Database } from '#core/store/database.ts';
 import { createLogger, type Logger } from '#observability/log.ts';
 import { createRedactor } from '#observability/redact.ts';
 import { createMemoryDriver } from '#sandbox/drivers/memory.ts';
@@ -18,6 +20,7 @@ export interface TestComio extends AsyncDisposable {
   comio: Comio;
   chat: MemorySurface;
   dataDir: string;
+  db: Database['db'];
 }
 
 /** A whole Comio in this process over the memory driver, an in-memory chat and a scripted model. */
@@ -26,6 +29,7 @@ export async function testComio(options: {
   forge?: Forge | undefined;
   /** Default: host processes. */
   target?: Target | undefined;
+  series?: MetricsSource | undefined;
   database?: StoreKind;
   roles?: Record<string, Role>;
   /** Around the memory driver's sandboxes. */
@@ -68,11 +72,12 @@ export async function testComio(options: {
       database,
       driver,
       forge: options.forge,
+      series: options.series,
       target: options.target ?? building.use(createMemoryTarget()),
     }),
   );
   connect(comio.receive);
   await comio.start([surface]);
   const held = building.move();
-  return { comio, chat: surface, dataDir, [Symbol.asyncDispose]: () => held.disposeAsync() };
+  return { comio, chat: surface, dataDir, db: database.db, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }

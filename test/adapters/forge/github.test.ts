@@ -24,6 +24,12 @@ forgeContract('GitHub', async () => {
       await peer.closePullRequest({ owner, repo: name, number });
     },
     countPullRequests: async ({ owner, name }) => (await peer.pullRequests({ owner, repo: name })).length,
+    deployments: ({ owner, name }) =>
+      peer.deployments({ owner, repo: name }).map(({ sha, environment, statuses }) => ({
+        sha,
+        environment,
+        statuses: statuses.map((each) => ({ status: each.state, url: each.environment_url })),
+      })),
     [Symbol.asyncDispose]: () => peer[Symbol.asyncDispose](),
   };
 });

@@ -10,6 +10,12 @@ forgeContract('memory', async () => {
     addRepository: async (name, files) => forge.addRepository({ owner: 'acme', name }, files),
     closePullRequest: async (ref, number) => forge.closePullRequest(ref, number),
     countPullRequests: async (ref) => (await forge.pullRequests(ref)).length,
+    deployments: (ref) =>
+      forge.recorded(ref).map(({ sha, environment, statuses }) => ({
+        sha,
+        environment,
+        statuses: statuses.map(({ status, url = '' }) => ({ status, url })),
+      })),
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
   };
 });

@@ -1,0 +1,149 @@
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { Agent, request as ask, type IncomingMessage } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Docker from 'dockerode';
+import { createGitHubForge } from '#adapters/forge/github.ts';
+import { targets } from '#adapters/targets/index.ts';
+import { createLogger } from '#observability/log.ts';
+import { ensureImage } from '#sandbox/image/image.ts';
+import { createGitHubPeer } from '../peers/github.ts';
+import { testComio } from '../support/comio.ts';
+import { crashingApp, goodApp } from '../support/example-app.ts';
+import { listen } from '../support/listen.ts';
+import { compare, type Result, timed } from './measure.ts';
+
+const suite = 'deploy';
+const LEAST_REQUESTS = 20_000;
+const CLIENTS = 16;
+
+/** Apps in real containers: what the way through the proxy costs, and what a swap costs whoever is asking meanwhile. */
+export async function* deploySuite(): AsyncGenerator<Result> {
+  await using world = await startWorld();
+  await world.deploy(goodApp('first'), 'deploy');
+  const { labels, address } = await world.instance();
+  yield await compare({
+    suite,
+    name: 'proxy-overhead',
+    baseline: 'the instance itself, keep-alive',
+    n: 400,
+    warmup: 200,
+    ours: () => timed(() => get(world.front, labels.app ?? '')),
+    theirs: () => timed(() => get(address, labels.app ?? '')),
+  });
+  const { requests, failures, seen } = await underLoad(world.front, labels.app ?? '', async () => {
+    await world.deploy(goodApp('second'), 'deploy');
+    await world.deploy(crashingApp(), 'deploy');
+    await world.say('rollback');
+  });
+  process.stderr.write(
+    `${suite}/swap: deploy, failed deploy and rollback under ${CLIENTS} clients: ${requests} requests, ${failures.length} failed; answers of ${[...seen].sort().join(', ')}\n`,
+  );
+  if (failures.length > 0 || requests < LEAST_REQUESTS || !seen.has('first') || !seen.has('second'))
+    throw new Error(`the swap is not seamless: ${failures.slice(0, 5).join('; ')}`);
+}
+
+interface Place {
+  host: string;
+  port: number;
+}
+
+/** Shared, as a browser or a balancer keeps its connections. */
+const agent = new Agent({ keepAlive: true });
+
+async function get(at: Place, app: string): Promise<{ status: number; body: string }> {
+  const request = ask({ ...at, path: '/', headers: { host: `${app}.localhost` }, agent });
+  request.end();
+  const [answer] = (await once(request, 'response')) as [IncomingMessage];
+  let body = '';
+  for await (const chunk of answer.setEncoding('utf8')) body += chunk;
+  return { status: answer.statusCode ?? 0, body };
+}
+
+/** Asks without pause while `work` goes on, and then until there were enough requests. */
+async function underLoad(at: Place, app: string, work: () => Promise<void>) {
+  const failures: string[] = [];
+  const seen = new Set<string>();
+  let requests = 0;
+  let over = false;
+  const client = async () => {
+    while (!over || requests < LEAST_REQUESTS) {
+      requests += 1;
+      try {
+        const { status, body } = await get(at, app);
+        if (status === 200) seen.add(body);
+        else failures.push(`${status} ${body}`);
+      } catch (error) {
+        failures.push(String(error));
+      }
+    }
+  };
+  const clients = Array.from({ length: CLIENTS }, client);
+  try {
+    await work();
+  } finally {
+    over = true;
+    await Promise.all(clients);
+  }
+  return { requests, failures, seen };
+}
+
+async function startWorld() {
+  await using building = new AsyncDisposableStack();
+  const log = createLogger('error');
+  const docker = new Docker();
+  const directory = await mkdtemp(join(tmpdir(), 'comio-bench-'));
+  building.defer(() => rm(directory, { recursive: true, force: true }));
+  const github = building.use(await createGitHubPeer());
+  const repo = 'shop';
+  const on = { owner: github.org, repo };
+  await github.createRepository({ owner: on.owner, name: repo, files: { 'README.md': '# Shop\n' } });
+  const target = building.use(
+    targets.docker({
+      docker,
+      baseImage: () => ensureImage(docker, { log, onProgress: () => undefined }),
+      log,
+      namespace: `comio-bench-${process.pid}`,
+    }),
+  );
+  const script = {
+    scenarios: [
+      {
+        name: 'none',
+        when: 'nothing',
+        steps: [{ toolCalls: [{ name: 'git_status', input: {} }] }],
+        final: 'Nothing.',
+      },
+    ],
+  };
+  const forge = createGitHubForge({ ...github.env, GITHUB_TOKEN: undefined }, log);
+  const { comio, chat } = building.use(await testComio({ script, forge, target }));
+  building.defer(async () => {
+    for (const { key } of await target.list()) await target.stop(key, 0);
+  });
+  const server = building.use(await listen(comio.proxy));
+  await chat.say(`import ${on.owner}/${repo}`);
+  await chat.until((shown) => shown.find(({ key }) => key.startsWith('final:')));
+  const say = async (text: string): Promise<void> => {
+    const outcomes = () => chat.shown.filter(({ key }) => key.startsWith('deployed:')).length;
+    const before = outcomes();
+    await chat.say(text);
+    await chat.until(() => outcomes() > before, 600_000);
+  };
+  const held = building.move();
+  return {
+    front: { host: '127.0.0.1', port: server.port },
+    say,
+    async deploy(files: Record<string, string>, text: string): Promise<void> {
+      await github.pushBranch({ ...on, branch: 'main', files });
+      await say(text);
+    },
+    async instance() {
+      const [found] = await target.list();
+      if (!found) throw new Error('nothing is live');
+      return found;
+    },
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}

@@ -2,10 +2,13 @@ import { createHash } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { Hono } from 'hono';
+import { buses } from '#adapters/events/index.ts';
 import type { Forge } from '#adapters/forge/forge.ts';
 import { forges } from '#adapters/forge/index.ts';
 import { chooseModel } from '#adapters/llm/choose-model.ts';
 import { type RetryOptions, withRetry } from '#adapters/llm/retry.ts';
+import { metricsSources } from '#adapters/queries/index.ts';
+import type { MetricsSource } from '#adapters/queries/metrics-source.ts';
 import { targets } from '#adapters/targets/index.ts';
 import type { Target } from '#adapters/targets/target.ts';
 import type { Logger } from '#observability/log.ts';
@@ -29,6 +32,9 @@ import { createDeployments } from './deployments/deployments.ts';
 import { mountDiscovery } from './deployments/discovery.ts';
 import { createHosts } from './deployments/host.ts';
 import type { AppProxy } from './deployments/proxy.ts';
+import { createIncidentsPart } from './incidents/part.ts';
+import { createRemediation } from './incidents/remediation.ts';
+import { createWatch } from './incidents/watch.ts';
 import { metricsView } from './metrics-view.ts';
 import { observedDriver, observedProvider, observedReceive, observedRuns } from './observed.ts';
 import { withPatience } from './projects/patient-forge.ts';
@@ -75,6 +81,7 @@ export interface Parts {
   database?: Database | undefined;
   driver?: SandboxDriver | undefined;
   forge?: Forge | undefined;
+  series?: MetricsSource | undefined;
   target?: Target | undefined;
   /** Where the server listens; default: where the configuration says. */
   port?: number | undefined;
@@ -155,9 +162,34 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
   const images = createImages(db, config.PUBLIC_URL);
   const approvals = createApprovals({ db, jobs, outbox, log });
   const transport = createGitTransport({ dataDir: join(config.COMIO_DATA_DIR, 'repositories'), log });
-  const runCommands = createRunCommands({ outbox, jobs });
+  const series = given.series ?? metricsSources.prometheus(config);
+  const watch = createWatch({
+    db,
+    jobs,
+    outbox,
+    metrics: series,
+    stepMs: config.WATCH_STEP_SECONDS * 1000,
+    windowMs: config.WATCH_MINUTES * 60_000,
+    log,
+  });
+  const remediation = createRemediation({
+    db,
+    jobs,
+    outbox,
+    approvals,
+    driver,
+    transport,
+    forge,
+    watch,
+    deniedPaths: config.DENIED_PATHS,
+    autoFix: config.AUTO_FIX,
+    log,
+  });
+  const { onTurnEnded } = remediation;
+  const runCommands = createRunCommands({ outbox, jobs, onTurnEnded });
   const { stop: stopRun } = runCommands.verbs;
   if (!stopRun) throw new Error('unreachable: runs can be stopped');
+  const target = given.target ?? building.use(dockerTarget(config, log));
   const deployments = building.use(
     createDeployments({
       db,
@@ -165,7 +197,7 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
       jobs,
       outbox,
       approvals,
-      target: given.target ?? building.use(dockerTarget(config, log)),
+      target,
       forge,
       transport,
       hosts: createHosts({
@@ -175,16 +207,39 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
       }),
       limits: { memoryMb: config.DEPLOY_MEMORY_MB, cpus: config.DEPLOY_CPUS, pids: config.SANDBOX_PIDS },
       stopRun,
+      onLive: remediation.onLive,
       log,
     }),
   );
+  const bus = building.use(await buses[config.EVENT_BUS]({ ...jobs.engine, log }));
+  const incidents = createIncidentsPart({
+    db,
+    jobs,
+    bus,
+    outbox,
+    transport,
+    forge,
+    metrics: series,
+    stepMs: config.DETECT_STEP_SECONDS * 1000,
+    logs: target.logs,
+    model,
+    alertsToken: config.ALERTS_TOKEN,
+    redact,
+    log,
+  });
   const { dispatch, giveUp } = createDispatch({
     db,
     outbox,
     stops,
     surfaces: () => surfaces,
     forge,
-    handlers: [runCommands, approvals.handlers, deployments.handlers],
+    handlers: [
+      runCommands,
+      approvals.handlers,
+      deployments.handlers,
+      remediation.handlers,
+      incidents.handlers,
+    ],
     talk: runCommands.talk,
     openTurn,
     log,
@@ -206,6 +261,8 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
     model,
     redact,
     maxSteps: config.MAX_STEPS,
+    deniedPaths: config.DENIED_PATHS,
+    onTurnEnded,
     ...observedRuns(watching),
     log,
   });
@@ -236,7 +293,10 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
 
   mountDiscovery(app, { live: deployments.live, token: config.METRICS_TOKEN });
 
+  incidents.mount(app);
+
   async function start(list: readonly Surface[]): Promise<void> {
+    await incidents.start();
     for (const surface of list) {
       surfaces.set(surface.name, surface);
       for (const result of ['ok', 'error', 'dead']) metrics.sends.inc({ surface: surface.name, result }, 0);
@@ -291,6 +351,16 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
         onDead: async ({ deploymentId }, error) => log.error({ deploymentId, error }, 'logs were not read'),
       },
       deployments.showLogs,
+    );
+    await jobs.work(
+      'remediation',
+      { concurrency: 2, onDead: ({ remediationId }, error) => remediation.giveUp(remediationId, error) },
+      ({ remediationId }, signal) => remediation.advance(remediationId, signal),
+    );
+    await jobs.work(
+      'watch',
+      { concurrency: 2, onDead: ({ watchId }, error) => watch.giveUp(watchId, error) },
+      ({ watchId }, signal) => watch.advance(watchId, signal),
     );
     await Promise.all(list.map((surface) => surface.start()));
     started = true;

@@ -9,6 +9,8 @@ import { env as tracingEnv } from '#observability/tracing.ts';
 import { env as deploymentsEnv } from './deployments/env.ts';
 import { env as alertsEnv } from './incidents/alerts-settings.ts';
 import { env as monitorEnv } from './incidents/monitor-settings.ts';
+import { env as remediationEnv } from './incidents/remediation-settings.ts';
+import { env as policyEnv } from './policy/denied-paths.ts';
 
 /**
  * One setting. Parts declare theirs as data (`export const env = { NAME: { schema, help, secret? } }`); this file
@@ -86,6 +88,8 @@ const spec = {
   ...monitorEnv,
   ...eventsEnv,
   ...alertsEnv,
+  ...remediationEnv,
+  ...policyEnv,
   ...pricesEnv,
   ...tracingEnv,
 };

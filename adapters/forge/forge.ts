@@ -21,6 +21,8 @@ export interface PullRequest {
   fromFork: boolean;
   baseBranch: string;
   headSha: string;
+  /** The commit on the base branch that merged it, or that it was squashed into. */
+  mergeSha?: string | undefined;
   state: 'open' | 'closed' | 'merged';
   title: string;
 }

@@ -12,6 +12,7 @@ interface ApiPullRequest {
   state: string;
   title: string;
   merged_at: string | null;
+  merge_commit_sha: string | null;
   /** A fork that is gone has no repository. */
   head: { ref: string; sha: string; repo: { id: number } | null };
   base: { ref: string; repo: { id: number } };
@@ -249,6 +250,8 @@ const toPullRequest = (data: ApiPullRequest): PullRequest => ({
   fromFork: isFromFork(data),
   baseBranch: data.base.ref,
   headSha: data.head.sha,
+  // Before the merge it is that of a merge GitHub tries out.
+  ...(data.merged_at !== null && data.merge_commit_sha !== null ? { mergeSha: data.merge_commit_sha } : {}),
   state: data.merged_at ? 'merged' : data.state === 'open' ? 'open' : 'closed',
   title: data.title,
 });

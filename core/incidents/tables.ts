@@ -1,5 +1,6 @@
 import type { ColumnType, Generated } from 'kysely';
 import type { Person } from '../conversations/surface.ts';
+import type { Proposal } from '../runs/tools/tool.ts';
 import type { Json, Nullable, NullableJson, NullableTime, Time } from '../store/columns.ts';
 
 export type IncidentState =
@@ -89,37 +90,78 @@ export interface DiagnosisTable {
   created_at: Time;
 }
 
-/** A proposed fix: the run that works on it, and what was seen. */
+/** A proposed fix: the run that works on it, and what was seen. At most one of an incident is open at a time. */
 export interface RemediationTable {
   id: string;
   incident_id: string;
   run_id: string;
   /** The commit it starts from: what is deployed. */
   base_sha: string;
-  state: 'working' | 'proposed' | 'approved' | 'published' | 'deployed' | 'rejected' | 'failed';
-  /** The command that shows the fault, and what it printed before and after the change. */
-  reproduction: NullableJson<{
-    command: string;
-    before: { exitCode: number; output: string };
-    after?: { exitCode: number; output: string } | undefined;
-  }>;
+  state: RemediationState;
+  /** Raised by every worker that takes it; a write with an older number is refused. */
+  epoch: Generated<number>;
+  /** Who asked for it; Comio itself when nobody did. */
+  requested_by: Json<Person>;
+  /** What the run proposed, as code saw it; null until it did. */
+  proposal: NullableJson<Proposal>;
+  approval_id: Nullable<string>;
+  /** Why there is no fix, or what is still to be done by people. */
   error: Nullable<string>;
   created_at: Time;
+  ended_at: NullableTime;
 }
+
+export type RemediationState =
+  | 'working'
+  /** Waits for people. */
+  | 'proposed'
+  | 'approved'
+  /** A pull request that waits for its merge and its deployment. */
+  | 'published'
+  | 'deployed'
+  | 'rejected'
+  | 'failed';
 
 /** The time after a fix, in which the same series are looked at. */
 export interface WatchTable {
   id: string;
   incident_id: string;
   deployment_id: string;
-  /** The series and the band they must come back to. */
-  series: Json<{ title: string; query: string; low: number | null; high: number | null }[]>;
+  remediation_id: string;
+  series: Json<WatchedSeries[]>;
   state: 'watching' | 'recovered' | 'not_recovered';
+  /** Raised by every worker that takes it; a write with an older number is refused. */
+  epoch: Generated<number>;
   /** Looks so far, newest last. */
-  samples: Json<{ at: string; inside: boolean; values: (number | null)[] }[]>;
+  samples: Json<WatchSample[]>;
+  /** Milliseconds between two looks. */
+  step_ms: number;
   until: Time;
+  /** What came of it, in words for people. */
+  result: Nullable<string>;
   created_at: Time;
   ended_at: NullableTime;
+}
+
+export interface WatchedSeries {
+  signalId: string;
+  title: string;
+  /**
+   * `band`: its value must lie from `low` to `high` (null: no bound). `expression`: an alert's own, which has no result
+   * once the alert is over. `signal`: whoever sent the signal must say that it is over.
+   */
+  kind: 'band' | 'expression' | 'signal';
+  query: string | null;
+  labels: Record<string, string>;
+  low: number | null;
+  high: number | null;
+}
+
+export interface WatchSample {
+  at: string;
+  /** In the order of the series; null: nothing was measured. */
+  values: (number | null)[];
+  inside: (boolean | null)[];
 }
 
 /** What a person thought of something we said. One of each person for each subject; a second replaces it. */

@@ -1,11 +1,11 @@
-import type { Kysely } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import { z } from 'zod';
 import { type Forge, ForgeError, type Repository } from '#adapters/forge/forge.ts';
 import type { Logger } from '#observability/log.ts';
 import type { GitTransport } from '#sandbox/git-transport.ts';
 import type { Sandbox } from '#sandbox/sandbox.ts';
 import * as git from '#sandbox/workspace-git.ts';
-import type { Journal } from '../runs/journal.ts';
+import { DeniedPath, type PathPolicy } from '../policy/denied-paths.ts';
 import type { Fact, ToolContext } from '../runs/tools/tool.ts';
 import type { Run } from '../runs/turns.ts';
 import type { Schema } from '../store/schema.ts';
@@ -18,31 +18,38 @@ export interface PublishDeps {
   log: Logger;
 }
 
+/** Whose publication it is, and how it is written down: fenced against another worker that took it. */
+export interface RunRecord {
+  readonly run: Run;
+  write<T>(change: (trx: Transaction<Schema>) => Promise<T>): Promise<T>;
+}
+
 const note = z.object({ opens: z.boolean() });
 
 type Published = Extract<Fact, { type: 'publish' }>;
 
 /**
- * Pushes the sandbox's HEAD from the core and opens or updates the run's pull request. The forge is asked what is
+ * Pushes the sandbox's HEAD (or the commit that is asked for) from the core and opens or updates the run's pull request. The forge is asked what is
  * there before anything is made, so a publication cut off anywhere can be repeated. A project born in chat gets its
  * repository first: its initial commits go to the default branch, later runs and turns to a branch of their own.
  */
 export async function publish(
   deps: PublishDeps,
-  journal: Journal,
+  record: RunRecord,
   sandbox: Sandbox,
   project: Project,
-  request: { title: string; body: string },
+  request: { title: string; body: string; sha?: string | undefined },
+  policy: PathPolicy,
   intent: ToolContext['intent'],
   signal: AbortSignal,
 ): Promise<Published> {
   const { forge } = deps;
   if (!forge)
     throw new ForgeError('not_installed', 'No GitHub App is configured, so nothing can be published.');
-  const sha = await git.head(sandbox);
+  const sha = request.sha ?? (await git.head(sandbox));
   if (!sha) throw new ForgeError('invalid', 'There is no commit to publish yet.');
-  const repository = await repositoryOf(forge, journal, project);
-  const { run } = journal;
+  const repository = await repositoryOf(forge, record, project);
+  const { run } = record;
   if (run.branch === repository.defaultBranch && !begins(project, run))
     throw new ForgeError('forbidden', `${run.branch} is the default branch, to which Comio does not push.`);
   await deps.transport.push(sandbox, {
@@ -50,10 +57,14 @@ export async function publish(
     credentials: await forge.credentials(repository),
     branch: run.branch,
     sha,
+    inspect: (paths) => {
+      const denied = policy.firstDenied(paths);
+      if (denied !== undefined) throw new DeniedPath(denied);
+    },
     signal,
   });
   deps.log.debug({ sha }, 'pushed, not noted yet');
-  await journal.write((trx) =>
+  await record.write((trx) =>
     trx.updateTable('run').set({ published_sha: sha }).where('id', '=', run.id).execute(),
   );
   run.published_sha = sha;
@@ -78,7 +89,7 @@ export async function publish(
         body: request.body,
       });
   deps.log.debug({ pull: pull.number }, 'pull request open, not noted yet');
-  await journal.write((trx) =>
+  await record.write((trx) =>
     trx
       .updateTable('run')
       .set({ pull_request: pull.number, pull_request_url: pull.url })
@@ -94,7 +105,7 @@ export async function publish(
 const begins = (project: Project, run: Run): boolean =>
   project.origin === 'created' && run.pull_request === null;
 
-async function repositoryOf(forge: Forge, journal: Journal, project: Project): Promise<Repository> {
+async function repositoryOf(forge: Forge, record: RunRecord, project: Project): Promise<Repository> {
   if (project.forge_owner !== null && project.forge_name !== null) {
     const ref = { owner: project.forge_owner, name: project.forge_name };
     const repository = await forge.repository(ref);
@@ -105,7 +116,7 @@ async function repositoryOf(forge: Forge, journal: Journal, project: Project): P
     );
   }
   const repository = await createFor(forge, project);
-  await journal.write((trx) =>
+  await record.write((trx) =>
     trx
       .updateTable('project')
       .set({

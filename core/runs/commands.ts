@@ -78,7 +78,7 @@ export function createRunCommands(deps: StartRunDeps): Handlers & { talk: Handle
     const { runId } = scene;
     const by = scene.inbound.author.name;
     const meant = runId !== null && (await isOpenTurn(scene, runId));
-    const turns = meant ? await requestStop(scene.trx, runId, by) : [];
+    const turns = meant ? await requestStop(scene.trx, runId, by, deps.onTurnEnded) : [];
     if (runId === null || turns.length === 0) {
       // A second press, or a stop that came after the end, is not an error.
       return scene.inbound.action

@@ -8,6 +8,7 @@ import { type Sandbox, SandboxError } from '#sandbox/sandbox.ts';
 import * as git from '#sandbox/workspace-git.ts';
 import { type Card, textCard } from '../conversations/card.ts';
 import type { Outbox } from '../conversations/outbox.ts';
+import { createPathPolicy, DeniedPath, type PathPolicy } from '../policy/denied-paths.ts';
 import type { Project } from '../projects/projects.ts';
 import { publish } from '../projects/publish.ts';
 import type { Sender } from '../store/queues.ts';
@@ -16,7 +17,7 @@ import { type Ending, endTurn, finalCard } from './finish.ts';
 import { type Journal, openJournal, type Step, StopRequested, Superseded } from './journal.ts';
 import { runLoop, type Signals } from './loop.ts';
 import type { Stops } from './stops.ts';
-import { openTurn, type Turn } from './turns.ts';
+import { type OnTurnEnded, openTurn, type Turn } from './turns.ts';
 import { confirmUndo, previewUndo } from './undo.ts';
 import { isCutOff, phase, prepareWorkspace, type WorkspaceDeps } from './workspace.ts';
 
@@ -30,6 +31,10 @@ export interface EngineDeps extends WorkspaceDeps {
   model: { provider: Provider; name: string } | undefined;
   redact: (text: string) => string;
   maxSteps: number;
+  /** Globs; see core/policy/denied-paths.ts. */
+  deniedPaths: readonly string[];
+  /** In the transaction that ends the turn; `onTurnEnd` comes after it, if the process lives. */
+  onTurnEnded?: OnTurnEnded | undefined;
   tracing: Tracing;
   onStepEnd?: (step: Step) => void;
   onTurnEnd?: (turn: Turn) => void;
@@ -97,6 +102,9 @@ export function createEngine(deps: EngineDeps): Engine {
     deps.onTurnEnd?.(await journal.refresh());
   }
 
+  const policyOf = ({ turn }: Journal): PathPolicy =>
+    createPathPolicy(deps.deniedPaths, { unasked: turn.verb === 'remediate' });
+
   async function execute(journal: Journal, project: Project, signals: Signals): Promise<void> {
     const { turn } = journal;
     const sandbox = await prepareWorkspace(deps, journal, project, signals.work);
@@ -122,7 +130,7 @@ export function createEngine(deps: EngineDeps): Engine {
         const end = await agent(journal, sandbox, project, signals, undoable);
         const { card, endCheckpoint, failed } = await finalCard(journal, sandbox, end);
         const state = failed === undefined ? 'done' : 'failed';
-        if (await endTurn(deps.outbox, journal, { state, card, error: failed, endCheckpoint })) return;
+        if (await endTurn(deps, journal, { state, card, error: failed, endCheckpoint })) return;
       }
     } finally {
       await checkpointing;
@@ -158,13 +166,14 @@ export function createEngine(deps: EngineDeps): Engine {
         network: deps.network === 'bridge',
         maxSteps: deps.maxSteps,
         undoable,
+        policy: policyOf(journal),
         publish: async (request, intent) => {
           const fresh = await db
             .selectFrom('project')
             .selectAll()
             .where('id', '=', project.id)
             .executeTakeFirstOrThrow();
-          return publish(deps, journal, sandbox, fresh, request, intent, signals.work);
+          return publish(deps, journal, sandbox, fresh, request, policyOf(journal), intent, signals.work);
         },
         log: deps.log,
       },
@@ -211,6 +220,10 @@ export function createEngine(deps: EngineDeps): Engine {
       credentials,
       branch: run.branch,
       sha,
+      inspect: (paths) => {
+        const denied = policyOf(journal).firstDenied(paths);
+        if (denied !== undefined) throw new DeniedPath(denied);
+      },
       signal,
     });
     await journal.write((trx) =>
@@ -220,18 +233,18 @@ export function createEngine(deps: EngineDeps): Engine {
 
   async function simple(journal: Journal, card: Card, end: Partial<Ending> = {}): Promise<void> {
     // Text that came meanwhile is for the agent, which does not work here: it is told as not heard.
-    await endTurn(deps.outbox, journal, { state: 'done', card, ...end });
+    await endTurn(deps, journal, { state: 'done', card, ...end });
   }
 
   async function stopped(journal: Journal, by: string): Promise<void> {
     const sandbox = await sandboxOf(journal);
     if (sandbox && journal.turn.checkpoint) {
       const { card, endCheckpoint } = await finalCard(journal, sandbox, { words: '', stopped: by });
-      await endTurn(deps.outbox, journal, { state: 'stopped', card, endCheckpoint });
+      await endTurn(deps, journal, { state: 'stopped', card, endCheckpoint });
       return;
     }
     const card = textCard(`Stopped by ${by}`, 'warning', 'Nothing had been changed yet.');
-    await endTurn(deps.outbox, journal, { state: 'stopped', card });
+    await endTurn(deps, journal, { state: 'stopped', card });
   }
 
   async function failed(journal: Journal, why: string): Promise<void> {
@@ -239,10 +252,10 @@ export function createEngine(deps: EngineDeps): Engine {
     const sandbox = await sandboxOf(journal);
     if (sandbox && journal.turn.checkpoint) {
       const { card, endCheckpoint } = await finalCard(journal, sandbox, { words: '', failed: why });
-      await endTurn(deps.outbox, journal, { state: 'failed', card, error: why, endCheckpoint });
+      await endTurn(deps, journal, { state: 'failed', card, error: why, endCheckpoint });
       return;
     }
-    await endTurn(deps.outbox, journal, {
+    await endTurn(deps, journal, {
       state: 'failed',
       card: textCard('This could not be done', 'danger', why),
       error: why,
@@ -265,7 +278,7 @@ export function createEngine(deps: EngineDeps): Engine {
     if (!turn) return;
     const journal = await openJournal(deps, turn.id);
     deps.log.error({ err: error, turn: turn.id }, 'turn given up');
-    await endTurn(deps.outbox, journal, {
+    await endTurn(deps, journal, {
       state: 'failed',
       card: textCard(
         'Something broke inside Comio',
@@ -285,6 +298,7 @@ export function createEngine(deps: EngineDeps): Engine {
 const isExpected = (error: unknown): error is Error =>
   (error instanceof LlmError && error.code !== 'aborted') ||
   error instanceof ForgeError ||
+  error instanceof DeniedPath ||
   (error instanceof SandboxError && error.code !== 'driver_unavailable' && error.code !== 'not_running');
 
 async function importedCard(sandbox: Sandbox, project: Project): Promise<Card> {

@@ -49,6 +49,8 @@ export function composeFinal(view: FinalView): Card {
   if (view.words.trim() !== '')
     blocks.push({ type: 'markdown', text: answer ? shortened(view.words) : quoted(view.words) });
   if (!answer || commands.length > 0) blocks.push({ type: 'fields', fields: fieldsOf(view, tests, changed) });
+  const denied = deniedPaths(view.facts);
+  if (denied.length > 0) blocks.push({ type: 'markdown', text: deniedList(denied) });
   if (failures.length > 0) blocks.push({ type: 'markdown', text: failureList(failures) });
   if (view.diffStat && changed) blocks.push({ type: 'markdown', text: fileList(view.diffStat) });
   const links = linksOf(view);
@@ -86,13 +88,14 @@ function openFailures(facts: readonly Fact[]): CommandFact[] {
 }
 
 function toneOf(
-  { failed, stopped }: FinalView,
+  { verb, facts, failed, stopped }: FinalView,
   tests: Tests | undefined,
   failures: readonly CommandFact[],
   changed: boolean,
 ): Tone {
   if (failed !== undefined || tests?.outcome === 'failed') return 'danger';
   if (stopped !== undefined || failures.length > 0) return 'warning';
+  if (verb === 'remediate' && !facts.some(({ type }) => type === 'proposal')) return 'warning';
   if (tests !== undefined) return tests.outcome === 'passed' && !tests.stale ? 'success' : 'warning';
   return changed ? 'warning' : 'neutral';
 }
@@ -100,6 +103,7 @@ function toneOf(
 function titleOf(view: FinalView, tests: Tests | undefined, changed: boolean): string {
   if (view.failed !== undefined) return 'This could not be finished';
   if (view.stopped !== undefined) return `Stopped by ${oneLine(view.stopped, 40)}`;
+  if (view.verb === 'remediate') return remediationTitle(view.facts);
   if (!changed) return view.verb === 'ask' ? 'Answer' : 'Done, without changing a file';
   const published = view.facts.findLast((fact) => fact.type === 'publish');
   const where =
@@ -117,6 +121,8 @@ function fieldsOf(
   changed: boolean,
 ): { label: string; value: string }[] {
   const fields = [{ label: 'Tests', value: testLine(tests) }];
+  if (view.verb === 'remediate')
+    fields.unshift({ label: 'Reproduction', value: reproductionLine(view.facts) });
   const { diffStat } = view;
   if (diffStat && changed) {
     const count = diffStat.files.length;
@@ -150,6 +156,32 @@ function testLine(tests: Tests | undefined): string {
   if (outcome === 'unclear') return `The last test run proves nothing${before}: ${how}`;
   return stale ? `Passed${before} and not run again: ${how}` : `Passed: ${how}`;
 }
+
+function remediationTitle(facts: readonly Fact[]): string {
+  const proposal = facts.findLast((fact) => fact.type === 'proposal');
+  if (proposal?.type === 'proposal') return `Proposed a fix: ${oneLine(proposal.title, 100)}`;
+  return facts.some(({ type }) => type === 'reproduction')
+    ? 'Reproduced, but no fix was found'
+    : 'Could not reproduce the fault';
+}
+
+function reproductionLine(facts: readonly Fact[]): string {
+  const proposal = facts.findLast((fact) => fact.type === 'proposal');
+  const found = facts.findLast((fact) => fact.type === 'reproduction');
+  if (found?.type !== 'reproduction') return 'None: no command was seen to fail because of the fault';
+  const before = `${code(oneLine(found.command, 60))} fails on the deployed code (exit ${found.before.exitCode})`;
+  if (proposal?.type !== 'proposal') return before;
+  return `${before} and passes with the change (exit ${proposal.reproduction.after.exitCode})`;
+}
+
+const deniedPaths = (facts: readonly Fact[]): string[] => [
+  ...new Set(facts.flatMap((fact) => (fact.type === 'denied' ? fact.path : []))),
+];
+
+const deniedList = (paths: readonly string[]): string => {
+  const lines = paths.slice(0, MAX_FILES).map((path) => `- ${code(oneLine(path, 200))}`);
+  return `**Refused to change, denied by policy**\n${lines.join('\n')}`;
+};
 
 const exitOf = ({ ended, exitCode }: CommandFact): string => {
   if (ended === 'exit') return `exit ${exitCode}`;

@@ -8,6 +8,7 @@ import type { Reaction } from '../conversations/surface.ts';
 import { composeFinal } from './evidence.ts';
 import { type Journal, showTurn } from './journal.ts';
 import { factsOf } from './loop.ts';
+import type { OnTurnEnded } from './turns.ts';
 
 export interface Ending {
   state: 'done' | 'failed' | 'stopped';
@@ -22,7 +23,11 @@ export interface Ending {
  * Ends the turn: state, final message, reaction and live card in one transaction. False when people wrote something
  * meanwhile that has not been applied: then the turn is not over.
  */
-export function endTurn(outbox: Outbox, journal: Journal, ending: Ending): Promise<boolean> {
+export function endTurn(
+  { outbox, onTurnEnded }: { outbox: Outbox; onTurnEnded?: OnTurnEnded | undefined },
+  journal: Journal,
+  ending: Ending,
+): Promise<boolean> {
   return journal.write(async (trx) => {
     const { turn, run } = journal;
     const waiting = trx
@@ -43,8 +48,15 @@ export function endTurn(outbox: Outbox, journal: Journal, ending: Ending): Promi
       .where('id', '=', turn.id)
       .returningAll()
       .executeTakeFirstOrThrow();
-    if (ending.undoes !== undefined)
-      await trx.updateTable('turn').set({ state: 'undone' }).where('id', '=', ending.undoes).execute();
+    const undone =
+      ending.undoes === undefined
+        ? undefined
+        : await trx
+            .updateTable('turn')
+            .set({ state: 'undone' })
+            .where('id', '=', ending.undoes)
+            .returningAll()
+            .executeTakeFirst();
     const unheard = await trx
       .updateTable('message')
       .set({ outcome: 'ignored', outcome_detail: `the turn ended first (${ending.state})` })
@@ -66,6 +78,7 @@ export function endTurn(outbox: Outbox, journal: Journal, ending: Ending): Promi
     if (message?.inbound.reactTo) {
       await outbox.react(trx, turn.conversation_id, message.inbound.reactTo, reaction);
     }
+    for (const each of undone ? [undone, ended] : [ended]) await onTurnEnded?.(trx, each);
     return true;
   });
 }

@@ -1,6 +1,16 @@
 import { testOutcome } from './tools/test-counts.ts';
 import type { Fact } from './tools/tool.ts';
 
+/** The same of a turn that works on a fix nobody asked for: a reproduction, then a proposal of the last commit. */
+export function remediationGaps(facts: readonly Fact[]): string | undefined {
+  const last = (type: Fact['type']) => facts.findLastIndex((fact) => fact.type === type);
+  if (last('reproduction') < 0)
+    return 'Nothing was reproduced: call reproduce with a command that fails on the deployed code because of the fault, or say in your last message what you tried and why it cannot be reproduced.';
+  if (last('proposal') < 0 || last('commit') > last('proposal'))
+    return 'Your change is not proposed: commit it and call propose, or say in your last message why there is no fix.';
+  return undefined;
+}
+
 /**
  * What is missing before a turn that changed something is whole: a passing test run after the last change, a commit,
  * a publication. Said to the model once, as an instruction; undefined when nothing is missing.

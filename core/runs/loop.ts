@@ -3,9 +3,10 @@ import { type Completion, complete, type Provider } from '#adapters/llm/llm.ts';
 import type { Logger } from '#observability/log.ts';
 import type { Sandbox } from '#sandbox/sandbox.ts';
 import * as git from '#sandbox/workspace-git.ts';
+import type { PathPolicy } from '../policy/denied-paths.ts';
 import type { ProjectTable, Schema, TurnVerb } from '../store/schema.ts';
 import { conversationOf, type ToolStepInput, toolStepFor } from './context.ts';
-import { openGaps } from './gaps.ts';
+import { openGaps, remediationGaps } from './gaps.ts';
 import type { Journal, Step } from './journal.ts';
 import { liveDetail } from './live-detail.ts';
 import { systemPrompt } from './prompt.ts';
@@ -22,6 +23,7 @@ export interface LoopDeps {
   redact: (text: string) => string;
   network: boolean;
   maxSteps: number;
+  policy: PathPolicy;
   /** Resolves once the turn's checkpoint is recorded; no tool runs before. */
   undoable: () => Promise<void>;
   publish: (
@@ -95,10 +97,13 @@ async function gapsBeforeFinish(
 ): Promise<string | undefined> {
   if (verb === 'ask' || journal.steps.some((step) => step.kind === 'nudge')) return undefined;
   const { files } = await git.status(sandbox);
-  return openGaps(
-    factsOf(journal.steps),
-    files.map((file) => file.path),
-  );
+  const facts = factsOf(journal.steps);
+  return verb === 'remediate'
+    ? remediationGaps(facts)
+    : openGaps(
+        facts,
+        files.map((file) => file.path),
+      );
 }
 
 async function askModel(
@@ -218,14 +223,20 @@ function contextFor(
       show(deps.redact(tail.trimEnd().split('\n').at(-1) ?? ''));
     },
     intent,
+    policy: deps.policy,
+    base: journal.run.base_sha ?? undefined,
+    facts: factsOf(journal.steps),
     author: { name: 'Comio', email: 'comio@users.noreply.github.com' },
     publish: (request) => deps.publish(request, intent),
   };
 }
 
+/** A fix that nobody asked for is proposed; everything else may be published. */
 const toolsFor = (verb: TurnVerb): readonly Tool[] => {
-  const all: readonly Tool[] = Object.values(tools);
-  return verb === 'ask' ? all.filter((tool) => tool.effect === 'read') : all;
+  const { reproduce, propose, publish, scaffold_project, ...common } = tools;
+  const all: readonly Tool[] = Object.values(common);
+  if (verb === 'ask') return all.filter((tool) => tool.effect === 'read');
+  return [...all, ...(verb === 'remediate' ? [reproduce, propose] : [scaffold_project, publish])];
 };
 
 /** Facts of a turn's tool steps, in order. */
@@ -240,7 +251,7 @@ async function earlierTurns(db: Kysely<Schema>, turn: Turn): Promise<{ turn: Tur
     .where('run_id', '=', turn.run_id)
     .where('seq', '<', turn.seq)
     .where('state', 'in', ['done', 'failed', 'stopped'])
-    .where('verb', 'in', ['new', 'import', 'ask', 'edit', 'fix'])
+    .where('verb', 'in', ['new', 'import', 'ask', 'edit', 'fix', 'remediate'])
     .orderBy('seq')
     .execute();
   const steps = await db

@@ -7,11 +7,12 @@ import type { Project } from '../projects/projects.ts';
 import type { Sender } from '../store/queues.ts';
 import type { RunTable, Schema, TurnVerb } from '../store/schema.ts';
 import { showTurn } from './journal.ts';
-import { createRun, startTurn } from './turns.ts';
+import { createRun, type OnTurnEnded, startTurn } from './turns.ts';
 
 export interface StartRunDeps {
   outbox: Outbox;
   jobs: Sender;
+  onTurnEnded?: OnTurnEnded | undefined;
 }
 
 /** A run for a project, with its first turn, in the thread it was asked for. */

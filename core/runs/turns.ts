@@ -10,6 +10,9 @@ export type Run = Selectable<RunTable>;
 
 export const OPEN = ['queued', 'working'] as const;
 
+/** Told in the transaction in which a turn ends, or an earlier one becomes undone. */
+export type OnTurnEnded = (trx: Transaction<Schema>, turn: Turn) => Promise<void>;
+
 /** Adds a turn to a run and wakes a worker. `position` counts the open turns before it: 0 starts now. */
 export async function startTurn(
   trx: Transaction<Schema>,
@@ -69,13 +72,20 @@ export const openTurn = (db: Kysely<Schema>, runId: string): Promise<Turn | unde
  * Asks every open turn of a run to stop. One that had not begun is ended here; the one at work is ended by its
  * worker, which refuses the next step from this commit on. Returns the turns concerned.
  */
-export async function requestStop(trx: Transaction<Schema>, runId: string, by: string): Promise<Turn[]> {
-  await trx
+export async function requestStop(
+  trx: Transaction<Schema>,
+  runId: string,
+  by: string,
+  onTurnEnded?: OnTurnEnded,
+): Promise<Turn[]> {
+  const unbegun = await trx
     .updateTable('turn')
     .set({ state: 'stopped', ended_at: new Date(), stop_requested_at: new Date(), stop_requested_by: by })
     .where('run_id', '=', runId)
     .where('state', '=', 'queued')
+    .returningAll()
     .execute();
+  for (const turn of unbegun) await onTurnEnded?.(trx, turn);
   return trx
     .updateTable('turn')
     .set({ stop_requested_at: new Date(), stop_requested_by: by })
@@ -94,6 +104,8 @@ export const createRun = (
     branch: string;
     pullRequest?: number | undefined;
     url?: string | undefined;
+    /** The commit it starts at; default: the tip of the default branch. */
+    baseSha?: string | undefined;
   },
 ): Promise<Run> =>
   trx
@@ -103,6 +115,7 @@ export const createRun = (
       project_id: run.projectId,
       title: run.title,
       branch: run.branch,
+      base_sha: run.baseSha ?? null,
       pull_request: run.pullRequest ?? null,
       pull_request_url: run.url ?? null,
     })

@@ -16,7 +16,7 @@ export const undoable = (db: Kysely<Schema>, runId: string): Promise<Turn | unde
     .selectFrom('turn')
     .selectAll()
     .where('run_id', '=', runId)
-    .where('verb', 'in', ['new', 'edit', 'fix', 'import'])
+    .where('verb', 'in', ['new', 'edit', 'fix', 'import', 'remediate'])
     // An import that asked for nothing did nothing that could be taken back.
     .where((eb) => eb.or([eb('verb', '!=', 'import'), eb('request', '!=', '')]))
     .where('state', 'in', ['done', 'failed', 'stopped'])

@@ -47,6 +47,7 @@ export async function prepareWorkspace(
       url,
       credentials,
       ref: published ? journal.run.branch : base,
+      commit: published ? undefined : (journal.run.base_sha ?? undefined),
       branch: journal.run.branch,
       signal,
     });

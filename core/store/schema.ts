@@ -68,6 +68,8 @@ export interface RunTable {
   project_id: string;
   title: string;
   branch: string;
+  /** The commit its workspace starts at; null: the tip of a branch. */
+  base_sha: Nullable<string>;
   sandbox_id: Nullable<string>;
   pull_request: Nullable<number>;
   pull_request_url: Nullable<string>;
@@ -77,7 +79,7 @@ export interface RunTable {
 }
 
 export type TurnState = 'queued' | 'working' | 'done' | 'failed' | 'stopped' | 'undone';
-export type TurnVerb = 'new' | 'import' | 'ask' | 'edit' | 'fix' | 'undo' | 'undo-confirm';
+export type TurnVerb = 'new' | 'import' | 'ask' | 'edit' | 'fix' | 'remediate' | 'undo' | 'undo-confirm';
 
 export interface TurnTable {
   id: string;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { refusedByPolicy } from './denied.ts';
 import { mendable, success } from './result.ts';
 import { defineTool } from './tool.ts';
 import { oneLine } from './truncate.ts';
@@ -10,8 +11,10 @@ export const createDirectory = defineTool({
   schema: z.strictObject({ path: z.string().min(1).describe('Relative to the workspace.') }),
   effect: 'write',
   title: ({ path }) => `Creating directory ${oneLine(path, 50)}`,
-  execute: ({ path }, { sandbox }) =>
+  execute: ({ path }, { sandbox, policy }) =>
     mendable(`Could not create directory ${oneLine(path, 50)}`, async () => {
+      const refused = await refusedByPolicy({ policy, sandbox }, path);
+      if (refused) return refused;
       await sandbox.files.makeDirectory(path);
       return success(`The directory ${path} is there.`, `Created directory ${oneLine(path, 50)}`);
     }),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Sandbox, SandboxError } from '#sandbox/sandbox.ts';
+import { refusedByPolicy } from './denied.ts';
 import { failure, mendable, success } from './result.ts';
 import { linesOf } from './text-file.ts';
 import { defineTool } from './tool.ts';
@@ -15,9 +16,11 @@ export const createFile = defineTool({
   }),
   effect: 'write',
   title: ({ path }) => `Creating ${oneLine(path, 60)}`,
-  execute: ({ path, content }, { sandbox, intent }) => {
+  execute: ({ path, content }, { sandbox, intent, policy }) => {
     const failed = `Could not create ${oneLine(path, 60)}`;
     return mendable(failed, async () => {
+      const refused = await refusedByPolicy({ policy, sandbox }, path);
+      if (refused) return refused;
       const existing = await contentOf(sandbox, path);
       if (existing !== undefined && !existing.equals(Buffer.from(content))) {
         return failure(

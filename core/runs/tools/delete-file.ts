@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import { z } from 'zod';
+import { refusedByPolicy } from './denied.ts';
 import { failure, mendable, success } from './result.ts';
 import { defineTool } from './tool.ts';
 import { oneLine } from './truncate.ts';
@@ -13,9 +14,11 @@ export const deleteFile = defineTool({
   schema: z.strictObject({ path: z.string().min(1).describe('Relative to the workspace.') }),
   effect: 'write',
   title: ({ path }) => `Deleting ${oneLine(path, 60)}`,
-  execute: ({ path }, { sandbox, intent }) => {
+  execute: ({ path }, { sandbox, intent, policy }) => {
     const failed = `Could not delete ${oneLine(path, 60)}`;
     return mendable(failed, async () => {
+      const refused = await refusedByPolicy({ policy, sandbox }, path);
+      if (refused) return refused;
       const { dir, base } = posix.parse(posix.normalize(path));
       const { entries } = await sandbox.files.list(dir || '.', { depth: 1, maxEntries: MAX_SIBLINGS });
       const entry = entries.find((candidate) => posix.basename(candidate.path) === base);

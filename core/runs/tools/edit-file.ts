@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { refusedByPolicy } from './denied.ts';
 import { nearMiss } from './near-miss.ts';
 import { failure, mendable, success } from './result.ts';
 import { decodeText, linesOf, notText, numbered, sha256 } from './text-file.ts';
@@ -27,10 +28,12 @@ export const editFile = defineTool({
   schema,
   effect: 'write',
   title: ({ path }) => `Editing ${oneLine(path, 60)}`,
-  execute: (input, { sandbox, intent }) => {
+  execute: (input, { sandbox, intent, policy }) => {
     const { path } = input;
     const failed = `Could not edit ${oneLine(path, 60)}`;
     return mendable(failed, async () => {
+      const refused = await refusedByPolicy({ policy, sandbox }, path);
+      if (refused) return refused;
       const content = await sandbox.files.read(path);
       const previous = note.safeParse(intent.previous).data;
       const now = sha256(content);

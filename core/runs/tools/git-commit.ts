@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { EMPTY_TREE } from '#sandbox/git-checkpoints.ts';
 import { gitText } from '#sandbox/git-command.ts';
 import type { Sandbox } from '#sandbox/sandbox.ts';
-import { commitAll, diffStat, head } from '#sandbox/workspace-git.ts';
+import { commitAll, diffStat, head, status } from '#sandbox/workspace-git.ts';
+import { refusedPath } from './denied.ts';
 import { failure, mendable, success } from './result.ts';
 import { defineTool, type ToolResult } from './tool.ts';
 import { oneLine, truncate } from './truncate.ts';
@@ -17,7 +18,7 @@ export const gitCommit = defineTool({
   schema: z.strictObject({ message: z.string().trim().min(1).max(10_000) }),
   effect: 'write',
   title: ({ message }) => `Committing: ${subjectOf(message)}`,
-  execute: ({ message }, { sandbox, intent, author }) => {
+  execute: ({ message }, { sandbox, intent, author, policy }) => {
     const failed = `Could not commit: ${subjectOf(message)}`;
     return mendable(failed, async () => {
       const now = (await head(sandbox)) ?? null;
@@ -28,6 +29,9 @@ export const gitCommit = defineTool({
         }
         return failure('Another commit was made meanwhile; this one was not. Look with git_status.', failed);
       }
+      const { files } = await status(sandbox);
+      const denied = policy.firstDenied(files.flatMap(({ path, from }) => (from ? [path, from] : [path])));
+      if (denied !== undefined) return undoFirst(denied);
       if (previous === undefined) await intent.record({ before: now });
       const sha = await commitAll(sandbox, { message, author });
       if (sha === undefined)
@@ -36,6 +40,14 @@ export const gitCommit = defineTool({
     });
   },
 });
+
+/** The change is there already, made by a command: committing is all that can still be refused. */
+function undoFirst(path: string): ToolResult {
+  const refused = refusedPath(path);
+  const how =
+    'Nothing was committed. Take the change of it back (git checkout, git clean or rm), then commit again.';
+  return { ...refused, content: `${refused.content} ${how}` };
+}
 
 const subjectOf = (message: string): string => oneLine(message.trim().split('\n')[0] ?? '', 60);
 

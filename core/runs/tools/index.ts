@@ -6,8 +6,10 @@ import { gitCommit } from './git-commit.ts';
 import { gitDiff } from './git-diff.ts';
 import { gitStatus } from './git-status.ts';
 import { listDirectory } from './list-directory.ts';
+import { propose } from './propose.ts';
 import { publish } from './publish.ts';
 import { readFile } from './read-file.ts';
+import { reproduce } from './reproduce.ts';
 import { runCommand } from './run-command.ts';
 import { scaffoldProject } from './scaffold-project.ts';
 import { searchCodebase } from './search-codebase.ts';
@@ -27,4 +29,6 @@ export const tools = {
   git_diff: gitDiff,
   git_commit: gitCommit,
   publish,
+  reproduce,
+  propose,
 } satisfies Record<string, Tool>;

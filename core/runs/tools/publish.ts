@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { ForgeError } from '#adapters/forge/forge.ts';
 import { status } from '#sandbox/workspace-git.ts';
+import { DeniedPath } from '../../policy/denied-paths.ts';
+import { refusedPath } from './denied.ts';
 import { failure, success } from './result.ts';
 import { defineTool, type ToolContext, type ToolResult } from './tool.ts';
 import { oneLine } from './truncate.ts';
@@ -51,8 +53,17 @@ async function push(context: ToolContext, title: string, body: string): Promise<
       [fact],
     );
   } catch (error) {
+    if (error instanceof DeniedPath) return rewriteFirst(error.path);
     // The forge did not like what the model wrote; everything else is for people to mend.
     if (error instanceof ForgeError && error.code === 'invalid') return failure(error.message, FAILED);
     throw error;
   }
+}
+
+/** It is in a commit: one that takes it back would still carry it. */
+function rewriteFirst(path: string): ToolResult {
+  const refused = refusedPath(path);
+  const how =
+    'Nothing was pushed. Make the commits again without it (git reset --soft to the commit before them, take the file back, git_commit), then publish again.';
+  return { ...refused, content: `${refused.content} ${how}` };
 }

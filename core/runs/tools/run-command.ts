@@ -39,6 +39,7 @@ export const runCommand = defineTool({
       const fact = {
         type: 'command' as const,
         command,
+        directory,
         exitCode: result.exitCode,
         ended: result.ended,
         tests,
@@ -57,7 +58,7 @@ export const runCommand = defineTool({
 });
 
 /** As a terminal would leave it: without colours, and of a progress line only its last state. */
-const plainText = (output: string): string =>
+export const plainText = (output: string): string =>
   stripVTControlCharacters(output)
     .replaceAll('\r\n', '\n')
     .replace(/^.*\r(?=[^\n])/gm, '');

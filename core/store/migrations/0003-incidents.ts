@@ -66,6 +66,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       model text not null,
       created_at timestamptz not null default now()
     )`.execute(db);
+  // Where a run's workspace starts, if not at the tip of a branch.
+  await sql`alter table run add column base_sha text`.execute(db);
   await sql`
     create table remediation (
       id text primary key,
@@ -75,20 +77,31 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       state text not null check (state in (
         'working', 'proposed', 'approved', 'published', 'deployed', 'rejected', 'failed'
       )),
-      reproduction jsonb,
+      epoch integer not null default 0,
+      requested_by jsonb not null,
+      proposal jsonb,
+      approval_id text references approval,
       error text,
-      created_at timestamptz not null default now()
+      created_at timestamptz not null default now(),
+      ended_at timestamptz
     )`.execute(db);
-  await sql`create index remediation_run on remediation (run_id)`.execute(db);
+  await sql`create unique index remediation_run on remediation (run_id)`.execute(db);
+  await sql`
+    create unique index remediation_open on remediation (incident_id)
+    where state in ('working', 'proposed', 'approved', 'published')`.execute(db);
   await sql`
     create table watch (
       id text primary key,
       incident_id text not null references incident,
       deployment_id text not null references deployment,
+      remediation_id text not null references remediation,
       series jsonb not null,
       state text not null check (state in ('watching', 'recovered', 'not_recovered')),
+      epoch integer not null default 0,
       samples jsonb not null default '[]',
+      step_ms integer not null,
       until timestamptz not null,
+      result text,
       created_at timestamptz not null default now(),
       ended_at timestamptz,
       unique (incident_id, deployment_id)

@@ -1,3 +1,4 @@
+import { createPathPolicy, type PathPolicy } from '#core/policy/denied-paths.ts';
 import { parseToolInput } from '#core/runs/tools/definitions.ts';
 import type { Fact, Tool, ToolContext, ToolResult } from '#core/runs/tools/tool.ts';
 import { createMemoryDriver } from '#sandbox/drivers/memory.ts';
@@ -32,6 +33,9 @@ export interface CallOptions {
   previous?: unknown;
   record?: (note: unknown) => Promise<void>;
   publish?: ToolContext['publish'];
+  policy?: PathPolicy;
+  base?: string;
+  facts?: Fact[];
 }
 
 export async function createWorkbench(driver: SandboxDriver): Promise<Workbench> {
@@ -58,6 +62,9 @@ export async function createWorkbench(driver: SandboxDriver): Promise<Workbench>
         signal: options.signal ?? new AbortController().signal,
         onOutput: (text) => output.push(text),
         intent: { previous: options.previous, record: options.record ?? (async () => undefined) },
+        policy: options.policy ?? createPathPolicy([], { unasked: false }),
+        base: options.base,
+        facts: options.facts ?? [],
         author: { name: 'Comio', email: 'comio@example.org' },
         publish:
           options.publish ??

@@ -1,0 +1,522 @@
+import { randomUUID } from 'node:crypto';
+import { type Kysely, type Selectable, sql, type Transaction } from 'kysely';
+import { type Forge, ForgeError } from '#adapters/forge/forge.ts';
+import type { Logger } from '#observability/log.ts';
+import type { GitTransport } from '#sandbox/git-transport.ts';
+import type { Sandbox, SandboxDriver } from '#sandbox/sandbox.ts';
+import { type Approval, type Approvals, digestOf } from '../approvals/approvals.ts';
+import { textCard } from '../conversations/card.ts';
+import { answer, audit, type Handlers, type Scene, type Verdict } from '../conversations/handler.ts';
+import type { Outbox } from '../conversations/outbox.ts';
+import type { Person } from '../conversations/surface.ts';
+import type { DeploymentEvent } from '../events.ts';
+import { createPathPolicy, DeniedPath } from '../policy/denied-paths.ts';
+import { publish } from '../projects/publish.ts';
+import { Superseded, showTurn } from '../runs/journal.ts';
+import { factsOf } from '../runs/loop.ts';
+import { branchFor, linkRun } from '../runs/start-run.ts';
+import { oneLine } from '../runs/tools/truncate.ts';
+import { createRun, type OnTurnEnded, type Run, startTurn, type Turn } from '../runs/turns.ts';
+import type { Sender } from '../store/queues.ts';
+import type { Schema } from '../store/schema.ts';
+import { toJson } from '../store/storable.ts';
+import { type Incident, moveIncident, showIncident } from './incidents.ts';
+import { approvalCard, publishedCard, pullRequestBody } from './remediation-cards.ts';
+import { remediationRequest } from './remediation-request.ts';
+import type { DiagnosisTable, RemediationTable } from './tables.ts';
+import type { Watch } from './watch.ts';
+
+type Remediation = Selectable<RemediationTable>;
+
+export interface RemediationDeps {
+  db: Kysely<Schema>;
+  jobs: Sender;
+  outbox: Outbox;
+  approvals: Approvals;
+  driver: SandboxDriver;
+  transport: GitTransport;
+  forge: Forge | undefined;
+  watch: Pick<Watch, 'begin'>;
+  deniedPaths: readonly string[];
+  /** A diagnosis that blames the code starts to work on a fix. */
+  autoFix: boolean;
+  log: Logger;
+}
+
+export interface RemediationService {
+  /** In the transaction that writes a diagnosis. */
+  onDiagnosed(trx: Transaction<Schema>, incidentId: string): Promise<void>;
+  /** In the transaction that ends a turn. */
+  onTurnEnded: OnTurnEnded;
+  /** In the transaction that makes a deployment live. */
+  onLive(trx: Transaction<Schema>, event: DeploymentEvent): Promise<void>;
+  handlers: Handlers;
+  /** The job `remediation`: takes it as far as it goes. Throws what is worth a retry. */
+  advance(remediationId: string, signal: AbortSignal): Promise<void>;
+  /** The job was retried in vain. */
+  giveUp(remediationId: string, error: string): Promise<void>;
+}
+
+/** Below this a diagnosis is a guess, and a run on a guess costs more than it finds. */
+const MIN_CONFIDENCE = 0.5;
+const OPEN = ['working', 'proposed', 'approved', 'published'] as const;
+const COMIO: Person = { id: 'comio', name: 'Comio', claims: [] };
+
+/**
+ * From a diagnosis to a pull request. A row says where it stands: the run works on it, people are asked, it is
+ * published, it waits for its deployment; then the watch has it. Every step is one fenced transaction.
+ */
+export function createRemediation(deps: RemediationDeps): RemediationService {
+  const { db, jobs, outbox, approvals, log } = deps;
+  const policy = createPathPolicy(deps.deniedPaths, { unasked: true });
+
+  const wake = (trx: Transaction<Schema>, remediationId: string) =>
+    jobs.send('remediation', { remediationId }, { trx });
+
+  async function onDiagnosed(trx: Transaction<Schema>, incidentId: string): Promise<void> {
+    const diagnosis = await diagnosisOf(trx, incidentId);
+    if (!deps.autoFix || diagnosis?.category !== 'code' || diagnosis.confidence < MIN_CONFIDENCE) return;
+    const { problem } = await start(trx, incidentId, COMIO);
+    if (problem !== undefined) log.info({ incident: incidentId, problem }, 'no fix is tried');
+  }
+
+  /** Makes run and turn; `problem` says in words for people why not. */
+  async function start(
+    trx: Transaction<Schema>,
+    incidentId: string,
+    by: Person,
+  ): Promise<{ problem?: string }> {
+    const incident = await trx
+      .selectFrom('incident')
+      .selectAll()
+      .where('id', '=', incidentId)
+      .forUpdate()
+      .executeTakeFirst();
+    if (!incident || incident.ended_at) return { problem: 'The incident is over.' };
+    const open = await openRemediation(trx, incidentId);
+    if (open) return { problem: OPEN_WORDS[open.state] };
+    const diagnosis = await diagnosisOf(trx, incidentId);
+    if (!diagnosis?.root_cause) return { problem: 'There is no diagnosis that names a cause.' };
+    const project = await projectOf(trx, incident.project_id);
+    const baseSha = await deployedCommit(trx, incident.environment_id);
+    if (baseSha === undefined || project.clone_url === null)
+      return {
+        problem: 'Nothing of this project is deployed by Comio, so there is no commit to start from.',
+      };
+    const id = randomUUID();
+    const run = await createRun(trx, {
+      projectId: project.id,
+      title: `Fix: ${oneLine(diagnosis.root_cause, 80)}`,
+      branch: branchFor(`fix ${diagnosis.root_cause}`),
+      baseSha,
+    });
+    await trx
+      .insertInto('remediation')
+      .values({
+        id,
+        incident_id: incidentId,
+        run_id: run.id,
+        base_sha: baseSha,
+        state: 'working',
+        requested_by: toJson(by),
+      })
+      .execute();
+    await linkRun(trx, incident.conversation_id, run);
+    const text = await remediationRequest(trx, { incidentId, rootCause: diagnosis.root_cause, baseSha });
+    await moveIncident(trx, incidentId, ['open', 'diagnosing', 'diagnosed', 'unresolved'], 'fixing');
+    const { turn } = await startTurn(trx, jobs, {
+      runId: run.id,
+      conversationId: incident.conversation_id,
+      messageId: messageIdOf(id),
+      verb: 'remediate',
+      text,
+      person: COMIO,
+    });
+    await showTurn(trx, outbox, turn, run);
+    await showIncident(trx, outbox, incidentId);
+    log.info({ remediation: id, incident: incidentId, base: baseSha }, 'working on a fix');
+    return {};
+  }
+
+  async function pressed(scene: Scene, incidentId: string): Promise<Verdict> {
+    const { trx, conversation, inbound } = scene;
+    const incident = await trx
+      .selectFrom('incident')
+      .select(['project_id', 'conversation_id'])
+      .where('id', '=', incidentId)
+      .executeTakeFirst();
+    const here =
+      incident?.conversation_id === conversation.id || incident?.project_id === conversation.project_id;
+    const { problem } = here
+      ? await start(trx, incidentId, inbound.author)
+      : { problem: 'This incident is not of this thread.' };
+    if (problem !== undefined) return answer(outbox, scene, textCard('No fix was begun', 'warning', problem));
+    await audit(scene, 'remediation.start', incidentId, {});
+    return { outcome: 'answered' };
+  }
+
+  const onTurnEnded: OnTurnEnded = async (trx, turn) => {
+    const remediation = await trx
+      .selectFrom('remediation')
+      .select('id')
+      .where('run_id', '=', turn.run_id)
+      .where('state', 'in', [...OPEN])
+      .executeTakeFirst();
+    if (remediation && turn.message_id === messageIdOf(remediation.id)) await wake(trx, remediation.id);
+  };
+
+  async function onLive(trx: Transaction<Schema>, { environmentId }: DeploymentEvent): Promise<void> {
+    const waiting = await trx
+      .selectFrom('remediation')
+      .innerJoin('incident', 'incident.id', 'remediation.incident_id')
+      .select('remediation.id')
+      .where('incident.environment_id', '=', environmentId)
+      .where('remediation.state', '=', 'published')
+      .orderBy('remediation.id')
+      .execute();
+    for (const { id } of waiting) await wake(trx, id);
+  }
+
+  async function onDecided(trx: Transaction<Schema>, approval: Approval): Promise<void> {
+    const row = await trx
+      .selectFrom('remediation')
+      .selectAll()
+      .where('id', '=', approval.subject_id)
+      .where('approval_id', '=', approval.id)
+      .where('state', '=', 'proposed')
+      .forUpdate()
+      .executeTakeFirst();
+    if (!row) return;
+    if (approval.state === 'approved') {
+      await trx.updateTable('remediation').set({ state: 'approved' }).where('id', '=', row.id).execute();
+      await showIncident(trx, outbox, row.incident_id);
+      return wake(trx, row.id);
+    }
+    const rejected = approval.state === 'rejected';
+    const by = approval.decided_by?.name ?? 'someone';
+    const error = rejected
+      ? `Rejected by ${by}${approval.reason ? `: ${oneLine(approval.reason, 300)}` : '.'}`
+      : 'Nobody decided on the proposed fix in time.';
+    await end(trx, row, {
+      state: rejected ? 'rejected' : 'failed',
+      error,
+      said: rejected ? 'The fix was rejected' : 'The fix was not decided on',
+    });
+  }
+
+  /** Ends it without a fix. `said`: the title of a message of its own. */
+  async function end(
+    trx: Transaction<Schema>,
+    row: Remediation,
+    { state, error, said }: { state: 'rejected' | 'failed'; error: string; said?: string },
+  ): Promise<void> {
+    await trx
+      .updateTable('remediation')
+      .set({ state, error, ended_at: new Date() })
+      .where('id', '=', row.id)
+      .execute();
+    await moveIncident(trx, row.incident_id, ['fixing', 'waiting'], 'diagnosed');
+    await showIncident(trx, outbox, row.incident_id);
+    if (said === undefined) return;
+    const { conversation_id } = await incidentOf(trx, row.incident_id);
+    const card = textCard(said, 'warning', `${error} "Try a fix" on the incident's card begins anew.`);
+    await outbox.answer(trx, conversation_id, `remediation:${row.id}:ended`, card);
+  }
+
+  /** Takes it: from here on the writes of every other worker fail. */
+  const take = (id: string): Promise<Remediation | undefined> =>
+    db
+      .updateTable('remediation')
+      .set({ epoch: sql`epoch + 1` })
+      .where('id', '=', id)
+      .where('state', 'in', [...OPEN])
+      .returningAll()
+      .executeTakeFirst();
+
+  const writer =
+    (row: Remediation) =>
+    <T>(change: (trx: Transaction<Schema>) => Promise<T>): Promise<T> =>
+      db.transaction().execute(async (trx) => {
+        // The conversation first, as whoever decides a message does.
+        await trx
+          .selectFrom('conversation')
+          .innerJoin('incident', 'incident.conversation_id', 'conversation.id')
+          .select('conversation.id')
+          .where('incident.id', '=', row.incident_id)
+          .forUpdate('conversation')
+          .execute();
+        const now = await trx
+          .selectFrom('remediation')
+          .select(['epoch', 'state'])
+          .where('id', '=', row.id)
+          .forUpdate()
+          .executeTakeFirstOrThrow();
+        if (now.epoch !== row.epoch || now.state !== row.state)
+          throw new Superseded(`remediation ${row.id} was taken over`);
+        return change(trx);
+      });
+
+  async function advance(remediationId: string, signal: AbortSignal): Promise<void> {
+    const row = await take(remediationId);
+    if (!row) return;
+    try {
+      await step(row, signal);
+    } catch (error) {
+      if (error instanceof Superseded) return;
+      throw error;
+    }
+  }
+
+  async function step(row: Remediation, signal: AbortSignal): Promise<void> {
+    const write = writer(row);
+    const turn = await turnOf(db, row);
+    if (turn.state === 'undone')
+      return write(async (trx) => {
+        await approvals.withdraw(trx, 'remediation', row.id, 'The change was undone.');
+        await end(trx, row, { state: 'failed', error: 'The change was undone.' });
+      });
+    switch (row.state) {
+      case 'working':
+        return concluded(row, turn);
+      case 'approved':
+        return publishFix(row, signal);
+      case 'published':
+        return lookForDeployment(row, signal);
+    }
+  }
+
+  /** The run's turn has ended: what it proposed is asked, or why there is nothing is said. */
+  async function concluded(row: Remediation, turn: Turn): Promise<void> {
+    if (turn.state === 'queued' || turn.state === 'working') return;
+    const steps = await db
+      .selectFrom('step')
+      .selectAll()
+      .where('turn_id', '=', turn.id)
+      .orderBy('seq')
+      .execute();
+    const facts = factsOf(steps);
+    const found = facts.findLast((fact) => fact.type === 'proposal');
+    const write = writer(row);
+    if (found?.type !== 'proposal' || turn.state === 'stopped') {
+      const reproduced = facts.some(({ type }) => type === 'reproduction');
+      const error = whyNothing(turn, reproduced);
+      return write((trx) => end(trx, row, { state: 'failed', error }));
+    }
+    const { type: _, ...proposal } = found;
+    await write(async (trx) => {
+      const { incident, run, rootCause } = await contextOf(trx, row);
+      const repository = await projectOf(trx, incident.project_id);
+      const asked = await approvals.ask(trx, {
+        subject: 'remediation',
+        subjectId: row.id,
+        digest: digestOf({
+          repository: repository.clone_url,
+          branch: run.branch,
+          base: proposal.base,
+          sha: proposal.sha,
+          diff: proposal.diffDigest,
+          title: proposal.title,
+          body: proposal.body,
+        }),
+        card: approvalCard({ proposal, rootCause, incidentTitle: incident.title }, run.branch),
+        conversationId: incident.conversation_id,
+        requiredRole: 'operator',
+        requestedBy: COMIO,
+        fourEyes: false,
+      });
+      await trx
+        .updateTable('remediation')
+        .set({ state: 'proposed', proposal: toJson(proposal), approval_id: asked.id })
+        .where('id', '=', row.id)
+        .execute();
+      await moveIncident(trx, incident.id, ['fixing', 'diagnosed'], 'waiting');
+      await showIncident(trx, outbox, incident.id);
+    });
+  }
+
+  async function publishFix(row: Remediation, signal: AbortSignal): Promise<void> {
+    const write = writer(row);
+    const fail = (error: string) =>
+      write((trx) => end(trx, row, { state: 'failed', error, said: 'The fix could not be published' }));
+    const { incident, run, rootCause } = await contextOf(db, row);
+    const project = await projectOf(db, incident.project_id);
+    const sandbox = await openSandbox(run);
+    const { proposal } = row;
+    if (!sandbox || !proposal) return fail('The sandbox with the change is gone.');
+    const evidence = await db
+      .selectFrom('evidence')
+      .select(['number', 'title'])
+      .where('incident_id', '=', incident.id)
+      .orderBy('number')
+      .execute();
+    const body = pullRequestBody(
+      { proposal, rootCause, incidentTitle: incident.title },
+      { id: incident.id, evidence },
+    );
+    try {
+      const request = { title: proposal.title, body, sha: proposal.sha };
+      const note = { previous: undefined, record: async () => undefined };
+      await publish(deps, { run, write }, sandbox, project, request, policy, note, signal);
+    } catch (error) {
+      if (error instanceof DeniedPath || (error instanceof ForgeError && error.code !== 'unavailable'))
+        return fail(error.message);
+      throw error;
+    }
+    await write(async (trx) => {
+      await trx.updateTable('remediation').set({ state: 'published' }).where('id', '=', row.id).execute();
+      await moveIncident(trx, incident.id, ['fixing', 'diagnosed'], 'waiting');
+      const environment = await environmentOf(trx, incident.environment_id);
+      const pull = { number: run.pull_request ?? 0, url: run.pull_request_url ?? project.html_url ?? '' };
+      const card = publishedCard(pull, environment?.name ?? 'staging');
+      await outbox.answer(trx, incident.conversation_id, `remediation:${row.id}:published`, card);
+      await showIncident(trx, outbox, incident.id);
+    });
+    log.info({ remediation: row.id, pull: run.pull_request }, 'the fix is a pull request');
+  }
+
+  async function openSandbox({ sandbox_id }: Run): Promise<Sandbox | undefined> {
+    const sandbox = sandbox_id === null ? undefined : await deps.driver.open(sandbox_id);
+    if (sandbox && (await sandbox.state()) === 'stopped') await sandbox.start();
+    return sandbox;
+  }
+
+  /** Whether what is live now has the fix: its merge, or the commit itself. */
+  async function lookForDeployment(row: Remediation, signal: AbortSignal): Promise<void> {
+    const { incident, run } = await contextOf(db, row);
+    const project = await projectOf(db, incident.project_id);
+    const environment = await environmentOf(db, incident.environment_id);
+    const commit = await deployedCommit(db, incident.environment_id);
+    const deploymentId = environment?.live_deployment_id;
+    const { clone_url: url, forge_owner: owner, forge_name: name } = project;
+    if (!deps.forge || !row.proposal || !commit || !deploymentId || !url || !owner || !name) return;
+    const ref = { owner, name };
+    const pull = run.pull_request === null ? undefined : await deps.forge.pullRequest(ref, run.pull_request);
+    const credentials = await deps.forge.credentials(ref);
+    for (const ancestor of [pull?.mergeSha, row.proposal.sha]) {
+      if (ancestor === undefined) continue;
+      if (!(await deps.transport.contains({ url, credentials, signal, ancestor, commit }))) continue;
+      return writer(row)(async (trx) => {
+        await trx
+          .updateTable('remediation')
+          .set({ state: 'deployed', ended_at: new Date() })
+          .where('id', '=', row.id)
+          .execute();
+        await deps.watch.begin(trx, { incidentId: incident.id, deploymentId, remediationId: row.id });
+        await moveIncident(trx, incident.id, ['waiting', 'diagnosed', 'fixing', 'unresolved'], 'watching');
+        await showIncident(trx, outbox, incident.id);
+      });
+    }
+    if (pull?.state === 'closed')
+      await writer(row)((trx) =>
+        end(trx, row, { state: 'failed', error: `Pull request #${pull.number} was closed without a merge.` }),
+      );
+  }
+
+  async function giveUp(remediationId: string, error: string): Promise<void> {
+    log.error({ remediation: remediationId, error }, 'a fix was given up');
+    const row = await take(remediationId);
+    if (!row) return;
+    // It waits for its deployment: the next one that goes live looks again.
+    if (row.state === 'published') return;
+    await writer(row)((trx) =>
+      end(trx, row, {
+        state: 'failed',
+        error: 'Something broke inside Comio.',
+        said: 'The fix was given up',
+      }),
+    );
+  }
+
+  approvals.onDecided('remediation', onDecided);
+  return {
+    onDiagnosed,
+    onTurnEnded,
+    onLive,
+    handlers: {
+      verbs: {},
+      actions: { 'incident-fix': { role: 'operator', handle: (scene, { args }) => pressed(scene, args) } },
+    },
+    advance,
+    giveUp,
+  };
+}
+
+const messageIdOf = (remediationId: string): string => `remediation:${remediationId}`;
+
+const OPEN_WORDS: Readonly<Record<(typeof OPEN)[number], string>> = {
+  working: 'A fix is being worked on already.',
+  proposed: 'A proposed fix waits for approval.',
+  approved: 'A fix is being published.',
+  published: 'The fix is a pull request already; it waits for its merge and deployment.',
+};
+
+function whyNothing(turn: Turn, reproduced: boolean): string {
+  if (turn.state === 'stopped') return `Stopped by ${turn.stop_requested_by ?? 'someone'}.`;
+  if (turn.state === 'failed') return turn.error ?? 'The run failed.';
+  return reproduced
+    ? 'The fault was reproduced, but no fix was found.'
+    : 'The fault could not be reproduced, so no fix is proposed.';
+}
+
+type Reader = Kysely<Schema> | Transaction<Schema>;
+
+const diagnosisOf = (db: Reader, incidentId: string): Promise<Selectable<DiagnosisTable> | undefined> =>
+  db
+    .selectFrom('diagnosis')
+    .selectAll()
+    .where('incident_id', '=', incidentId)
+    .orderBy('created_at', 'desc')
+    .executeTakeFirst();
+
+async function openRemediation(
+  db: Reader,
+  incidentId: string,
+): Promise<{ state: (typeof OPEN)[number] } | undefined> {
+  const row = await db
+    .selectFrom('remediation')
+    .select('state')
+    .where('incident_id', '=', incidentId)
+    .where('state', 'in', [...OPEN])
+    .executeTakeFirst();
+  const state = OPEN.find((each) => each === row?.state);
+  return state && { state };
+}
+
+const incidentOf = (db: Reader, id: string): Promise<Incident> =>
+  db.selectFrom('incident').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+
+const projectOf = (db: Reader, id: string) =>
+  db.selectFrom('project').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+
+const environmentOf = async (db: Reader, id: string | null) =>
+  id === null ? undefined : db.selectFrom('environment').selectAll().where('id', '=', id).executeTakeFirst();
+
+async function deployedCommit(db: Reader, environmentId: string | null): Promise<string | undefined> {
+  if (environmentId === null) return undefined;
+  const found = await db
+    .selectFrom('environment')
+    .innerJoin('deployment', 'deployment.id', 'environment.live_deployment_id')
+    .innerJoin('release', 'release.id', 'deployment.release_id')
+    .select('release.commit_sha')
+    .where('environment.id', '=', environmentId)
+    .executeTakeFirst();
+  return found?.commit_sha;
+}
+
+const turnOf = (db: Reader, row: Remediation): Promise<Turn> =>
+  db
+    .selectFrom('turn')
+    .selectAll()
+    .where('run_id', '=', row.run_id)
+    .where('message_id', '=', messageIdOf(row.id))
+    .executeTakeFirstOrThrow();
+
+async function contextOf(
+  db: Reader,
+  row: Remediation,
+): Promise<{ incident: Incident; run: Run; rootCause: string }> {
+  const incident = await incidentOf(db, row.incident_id);
+  const run = await db.selectFrom('run').selectAll().where('id', '=', row.run_id).executeTakeFirstOrThrow();
+  const diagnosis = await diagnosisOf(db, row.incident_id);
+  return { incident, run, rootCause: diagnosis?.root_cause ?? incident.title };
+}

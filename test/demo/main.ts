@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { parseArgs, styleText } from 'node:util';
 import { exitWithSentence } from '../support/prepare-docker.ts';
-import { PARTS, type Part, stagesOf } from './stages/index.ts';
+import { PARTS, type Part, stagesOf } from './stages/all.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
 import { createWorld, type World } from './world.ts';
 
@@ -107,7 +107,9 @@ async function main(): Promise<number> {
   const started = performance.now();
   terminal.heading('Comio');
   const ready = terminal.wait('starting the local Slack and GitHub, and Comio between them');
-  await using world = await createWorld(terminal, process.env);
+  await using world = await createWorld(terminal, process.env, {
+    incident: stages.some(({ part }) => part === 'incident'),
+  });
   ready();
   terminal.say(`Comio runs at ${world.service.url}, process ${world.service.pid}, with ${world.model}.`);
   const whole = report(await walk(world), (performance.now() - started) / 1000);

@@ -1,12 +1,20 @@
+import { execFile as execFileCallback } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { promisify } from 'node:util';
+import { buildShopRepository, type ShopHistory } from '#observability/demo-app/history.ts';
 import { createLogger } from '#observability/log.ts';
 import { drivers } from '#sandbox/drivers/index.ts';
 import { createGitTransport } from '#sandbox/git-transport.ts';
 import { createGitHubPeer, type GitHubPeer } from '../peers/github.ts';
 import { createSlackPeer, type SlackMessage, type SlackPeer } from '../peers/slack.ts';
+import { freePort } from '../support/free-port.ts';
 import { prepareDocker } from '../support/prepare-docker.ts';
+import { type PrometheusStack, startPrometheus } from '../support/prometheus.ts';
 import { type Service, startService } from '../support/service.ts';
 import { textOfBlocks } from '../support/slack-text.ts';
 import { demoScript } from './scripts/index.ts';
@@ -18,6 +26,16 @@ export interface World extends AsyncDisposable {
   service: Service;
   /** The model that answers, for the person at the terminal. */
   model: string;
+  /** The shop and who watches it; undefined where the walk does not go there. */
+  watched: Watched | undefined;
+  /** What Comio tells Prometheus is live. */
+  deployed(): Promise<{ app: string; commit: string; address: string }[]>;
+  /** The Host header of a deployed app. */
+  hostOf(app: string): string;
+  /** Asks a deployed app, through Comio's proxy, as anybody would. */
+  ask(app: string, path: string): Promise<{ status: number; body: string }>;
+  /** Ends it with the world. */
+  keep(what: AsyncDisposable): void;
   /** Clones a branch into a sandbox of its own, as anybody could, and runs the command there. */
   tryOut(
     repository: string,
@@ -26,6 +44,14 @@ export interface World extends AsyncDisposable {
   ): Promise<{ exitCode: number | null; output: string; sha: string }>;
 }
 
+export interface Watched {
+  prometheus: PrometheusStack;
+  history: ShopHistory;
+  /** A colleague's push of the commit with the bug. */
+  pushBad(): Promise<void>;
+}
+
+const execFile = promisify(execFileCallback);
 const FIXTURE = join(import.meta.dirname, '../fixtures/demo/durations');
 const LIMITS = { memoryMb: 1024, cpus: 2, pids: 256 };
 const MODEL_SETTINGS = ['ANTHROPIC_API_KEY', 'OPENAI_API_KEY', 'OLLAMA_HOST'] as const;
@@ -35,6 +61,7 @@ const MODEL_OPTIONS = ['ANTHROPIC_BASE_URL', 'OPENAI_BASE_URL', 'LLM_PROVIDER', 
 export async function createWorld(
   terminal: Terminal,
   environment: Record<string, string | undefined>,
+  { incident }: { incident: boolean },
 ): Promise<World> {
   await using building = new AsyncDisposableStack();
   await prepareDocker(terminal.say, environment.DOCKER_HOST);
@@ -45,6 +72,12 @@ export async function createWorld(
   const github = building.use(await createGitHubPeer());
   await github.createRepository({ owner: github.org, name: 'durations', files: FIXTURE });
   github.setPermission('ada', 'write');
+
+  const port = await freePort();
+  const token = randomBytes(24).toString('hex');
+  const watched = incident
+    ? await watchShop(building, terminal, github, `http://127.0.0.1:${port}`, token, join(dataDir, 'shop'))
+    : undefined;
 
   const driver = building.use(
     drivers.docker({ dockerHost: environment.DOCKER_HOST, log: createLogger('error') }),
@@ -57,6 +90,16 @@ export async function createWorld(
       SLACK_UPDATE_MS: '700',
       GITHUB_UPDATE_MS: '700',
       ...(environment.DOCKER_HOST ? { DOCKER_HOST: environment.DOCKER_HOST } : {}),
+      PORT: String(port),
+      ...(watched
+        ? {
+            ALERTS_TOKEN: token,
+            PROMETHEUS_URL: watched.prometheus.prometheusUrl,
+            DETECT_STEP_SECONDS: '1',
+            WATCH_MINUTES: '0.25',
+            WATCH_STEP_SECONDS: '1',
+          }
+        : {}),
       ...overHttp,
       ...github.env,
       ...model,
@@ -73,12 +116,28 @@ export async function createWorld(
 
   const transport = createGitTransport({ dataDir: join(dataDir, 'mirrors'), log: createLogger('error') });
   let tries = 0;
+  const hostOf = (app: string) => `${app}.localhost:${port}`;
   const held = building.move();
   return {
     slack,
     github,
     service,
     model: name,
+    watched,
+    hostOf,
+    async deployed() {
+      const groups = (await (await fetch(`${service.url}/deployments/targets`)).json()) as {
+        targets: string[];
+        labels: Record<string, string>;
+      }[];
+      return groups.map(({ targets, labels }) => ({
+        app: labels.app ?? '',
+        commit: labels.commit ?? '',
+        address: targets[0] ?? '',
+      }));
+    },
+    ask: (app, path) => askThroughProxy(service.url, hostOf(app), path),
+    keep: (what) => void held.use(what),
     async tryOut(repository, branch, command) {
       tries += 1;
       const key = `demo-${process.pid}-${tries}`;
@@ -96,6 +155,37 @@ export async function createWorld(
     },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
+}
+
+/** The shop's repository without its last commit, and a Prometheus and an Alertmanager that know Comio. */
+async function watchShop(
+  building: AsyncDisposableStack,
+  terminal: Terminal,
+  github: GitHubPeer,
+  comioUrl: string,
+  token: string,
+  directory: string,
+): Promise<Watched> {
+  const history = await buildShopRepository(directory);
+  const { cloneUrl } = await github.createRepository({ owner: github.org, name: 'shop' });
+  const remote = new URL(cloneUrl);
+  remote.username = 'x-access-token';
+  remote.password = github.tokenOf('ada');
+  const push = async (sha: string) => {
+    await execFile('git', ['-C', directory, 'push', '--quiet', remote.href, `${sha}:refs/heads/main`]);
+  };
+  await push(history.goodCommit);
+  const prometheus = building.use(await startPrometheus({ comioUrl, token, say: terminal.say }));
+  return { prometheus, history, pushBad: () => push(history.badCommit) };
+}
+
+/** fetch sets no Host header. */
+function askThroughProxy(url: string, host: string, path: string): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    get(new URL(path, url), { headers: { host } }, (response) => {
+      text(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject);
+    }).on('error', reject);
+  });
 }
 
 async function modelSettings(

@@ -1,12 +1,12 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { listTemplates, loadTemplate, type Template } from '#sandbox/templates.ts';
 import { createTempDir } from '#test/support/temp-dir.ts';
+import { freePort } from '../support/free-port.ts';
 
 const NAME = 'Crème brûlée & Recipes';
 const names = (await listTemplates()).map(({ name }) => name);
@@ -137,13 +137,3 @@ test('a template that does not exist is not found, wherever its name points', as
     });
   }
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('No port');
-  return address.port;
-}

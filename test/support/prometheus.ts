@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { alertmanagerConfig, httpRules, prometheusConfig } from '#observability/stack/stack.ts';
+import { freePort } from './free-port.ts';
 import { prometheusPrograms } from './prometheus-programs.ts';
 import { createTempDir } from './temp-dir.ts';
 
@@ -215,12 +215,3 @@ async function whenReady(url: string, child: ChildProcess): Promise<Error | unde
 
 const isRunning = ({ pid, exitCode, signalCode }: ChildProcess): boolean =>
   pid !== undefined && exitCode === null && signalCode === null;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('A TCP server has a port');
-  return address.port;
-}

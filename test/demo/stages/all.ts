@@ -1,10 +1,11 @@
 import { createStages } from './create.ts';
 import { editStages, undoStages } from './edit.ts';
+import { incidentStages } from './incident.ts';
 import type { Part, Stage } from './stage.ts';
 
 export type { Part, Stage } from './stage.ts';
 
-const all: readonly Stage[] = [...createStages, ...editStages, ...undoStages];
+const all: readonly Stage[] = [...createStages, ...editStages, ...incidentStages, ...undoStages];
 
 export const PARTS: readonly Part[] = ['create', 'edit', 'incident'];
 

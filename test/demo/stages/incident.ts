@@ -1,0 +1,219 @@
+import { setTimeout } from 'node:timers/promises';
+import { bug } from '#observability/demo-app/history.ts';
+import { createTraffic, type Traffic } from '#observability/demo-app/traffic.ts';
+import type { SlackMessage } from '../../peers/slack.ts';
+import type { Terminal } from '../terminal.ts';
+import type { Watched, World } from '../world.ts';
+import { answered, only, PATIENCE_MS, press, type Stage, say, textOf, tsOf } from './stage.ts';
+
+const REPOSITORY = 'shop';
+const ENVIRONMENT = 'shop-staging';
+/** Requests a second. */
+const RATE = 25;
+/** What the detectors learn from before they judge. */
+const HEALTHY_MS = 30_000;
+const ERRORS = `app:http_errors:ratio{app="${ENVIRONMENT}"}`;
+
+const shared: {
+  thread?: string;
+  traffic?: Traffic;
+  incident?: SlackMessage;
+  approval?: SlackMessage;
+  pull?: number;
+} = {};
+const kept = <T>(value: T | undefined): T => {
+  if (value === undefined) throw new Error('the stage before this one did not run');
+  return value;
+};
+const watched = (world: World): Watched => kept(world.watched);
+
+/** Waits until `see` sees it; the last thing it complained of is the reason when it never does. */
+async function seen<T>(terminal: Terminal, what: string, see: () => Promise<T | undefined>): Promise<T> {
+  const done = terminal.wait(what);
+  try {
+    for (const until = Date.now() + PATIENCE_MS; ; await setTimeout(300)) {
+      const found = await see();
+      if (found !== undefined) return found;
+      if (Date.now() > until) throw new Error(`not seen: ${what}`);
+    }
+  } finally {
+    done();
+  }
+}
+
+/** Deploys what `main` is, and reads from outside what is live then. */
+async function deploy(world: World, terminal: Terminal, sha: string): Promise<string> {
+  const thread = kept(shared.thread);
+  const before = await tsOf(world, thread);
+  await say(world, terminal, '@comio deploy staging', thread);
+  const end = await answered(
+    world,
+    terminal,
+    thread,
+    'Comio builds, starts, checks and swaps',
+    (text) => /is live in staging|keeps serving|Nothing is live there/.test(text),
+    before,
+  );
+  if (!/is live in staging/.test(textOf(end))) throw new Error(textOf(end));
+  const { commit } = kept((await world.deployed()).find(({ app }) => app === ENVIRONMENT));
+  if (commit !== sha) throw new Error(`${commit} is live instead of ${sha}`);
+  const { status } = await world.ask(ENVIRONMENT, '/health');
+  if (status !== 200) throw new Error(`the live URL answers with ${status}`);
+  return `${sha.slice(0, 7)} runs in the container, /health answers 200`;
+}
+
+const goLive: Stage = {
+  part: 'incident',
+  title: 'A shop goes live, and customers come',
+  async run(world, terminal) {
+    const { org } = world.github;
+    const { history } = watched(world);
+    const thread = await say(world, terminal, `@comio import ${org}/${REPOSITORY}`);
+    shared.thread = thread;
+    await answered(world, terminal, thread, 'Comio imports the repository', (text) => /Imported/.test(text));
+    const live = await deploy(world, terminal, history.goodCommit);
+    shared.traffic = createTraffic({
+      baseUrl: world.service.url,
+      host: world.hostOf(ENVIRONMENT),
+      rate: RATE,
+      seed: 7,
+    });
+    world.keep(shared.traffic);
+    const done = terminal.wait(`${RATE} requests a second, for ${HEALTHY_MS / 1000} s nothing happens`);
+    await setTimeout(HEALTHY_MS);
+    done();
+    const { ok, failed, unanswered } = shared.traffic.counts();
+    if (failed + unanswered > 0) throw new Error(`${failed + unanswered} of the shop's requests failed`);
+    const alerts = await watched(world).prometheus.alerts();
+    if (alerts.length > 0) throw new Error(`an alert without a fault: ${JSON.stringify(alerts[0]?.labels)}`);
+    return `${live}; ${ok} requests answered, none failed, no alert`;
+  },
+};
+
+const notice: Stage = {
+  part: 'incident',
+  title: 'A bad commit is deployed, and noticed',
+  async run(world, terminal) {
+    const { history, prometheus, pushBad } = watched(world);
+    const thread = kept(shared.thread);
+    await pushBad();
+    terminal.show({
+      id: 'bad-commit',
+      thread: `GitHub ${world.github.org}/${REPOSITORY}`,
+      author: 'Grace',
+      byBot: false,
+      text: `pushes ${history.badCommit.slice(0, 7)} to main: ${kept(history.commits.at(-1)).message}`,
+    });
+    const before = await tsOf(world, thread);
+    await deploy(world, terminal, history.badCommit);
+    const since = Date.now();
+    const alert = await seen(terminal, 'Prometheus sees requests fail, Alertmanager tells', async () =>
+      (await prometheus.alerts()).find(({ labels }) => labels.app === ENVIRONMENT),
+    );
+    shared.incident = await answered(
+      world,
+      terminal,
+      thread,
+      'Comio opens an incident',
+      (text) => /pieces of evidence|Gathering evidence/.test(text),
+      before,
+    );
+    const seconds = Math.round((Date.now() - since) / 1000);
+    return `Alertmanager holds ${alert.labels.alertname}; incident in the thread ${seconds} s after the deployment`;
+  },
+};
+
+/** The incident's card as it reads now. */
+async function incidentText(world: World): Promise<string> {
+  const { ts } = kept(shared.incident);
+  const message = (await world.slack.thread(kept(shared.thread))).find((one) => one.ts === ts);
+  return message ? textOf(message) : '';
+}
+
+const diagnose: Stage = {
+  part: 'incident',
+  title: 'Diagnosed from evidence',
+  async run(world, terminal) {
+    const text = await seen(terminal, 'Comio gathers evidence, the model explains', async () => {
+      const now = await incidentText(world);
+      return /Root cause/i.test(now) ? now : undefined;
+    });
+    if (!text.includes(bug.file)) throw new Error(`the diagnosis does not name ${bug.file}:\n${text}`);
+    const cited = new Set([...text.matchAll(/\[(\d+)\]/g)].map(([, number]) => number));
+    if (cited.size === 0) throw new Error(`the diagnosis cites no evidence:\n${text}`);
+    const [, count = '?'] = /Gathered (\d+) pieces/.exec(text) ?? [];
+    return `names ${bug.file}, cites ${cited.size} of ${count} pieces of evidence`;
+  },
+};
+
+const repair: Stage = {
+  part: 'incident',
+  title: 'Reproduced and fixed in a sandbox, approved in the thread',
+  async run(world, terminal) {
+    const thread = kept(shared.thread);
+    const approval = await answered(
+      world,
+      terminal,
+      thread,
+      'Comio reproduces the fault and fixes it',
+      (text) => /\[Approve\]/.test(text) && /\[Reject\]/.test(text),
+    );
+    const text = textOf(approval);
+    for (const needed of ['large-orders.test.js', 'exit code 1', 'exit code 0'])
+      if (!text.toLowerCase().includes(needed))
+        throw new Error(`the question does not show ${needed}:\n${text}`);
+    await press(world, terminal, approval, { id: 'approval-approve', label: 'Approve' });
+    const on = { owner: world.github.org, repo: REPOSITORY };
+    const pull = await seen(terminal, 'Comio opens the pull request', async () =>
+      (await world.github.pullRequests(on)).find(({ state }) => state === 'open'),
+    );
+    shared.pull = pull.number;
+    const files = await world.github.pullRequestFiles({ ...on, number: pull.number });
+    const names = files.map(({ filename }) => filename).sort();
+    if (!names.includes(bug.file) || !names.includes(bug.reproduction.file))
+      throw new Error(`the pull request changes ${names.join(', ')}`);
+    const before = await world.tryOut(`${on.owner}/${REPOSITORY}`, 'main', bug.reproduction.command);
+    if (before.exitCode === 0) throw new Error('the reproduction passes without the fix');
+    const after = await world.tryOut(
+      `${on.owner}/${REPOSITORY}`,
+      pull.head.branch,
+      `${bug.reproduction.command} && npm test`,
+    );
+    if (after.exitCode !== 0) throw new Error(`the branch of the fix fails:\n${after.output}`);
+    return `pull request #${pull.number} changes ${names.join(', ')}; its reproduction and the tests pass in a clone of it`;
+  },
+};
+
+const recover: Stage = {
+  part: 'incident',
+  title: 'Merged, deployed again, recovered',
+  async run(world, terminal) {
+    const { prometheus } = watched(world);
+    const on = { owner: world.github.org, repo: REPOSITORY, number: kept(shared.pull) };
+    const sha = await world.github.merge(on);
+    terminal.show({
+      id: 'merge',
+      thread: `GitHub ${on.owner}/${on.repo}#${on.number}`,
+      author: 'Grace',
+      byBot: false,
+      text: `merges #${on.number} as ${sha.slice(0, 7)}`,
+    });
+    const live = await deploy(world, terminal, sha);
+    await seen(terminal, 'Comio watches the same series', async () => {
+      const text = await incidentText(world);
+      if (/Not resolved/.test(text)) throw new Error(text);
+      return /Resolved/.test(text) ? true : undefined;
+    });
+    const value = await seen(terminal, 'the series is back in its band', async () => {
+      const { value } = await only(prometheus.instant(ERRORS), `series of ${ERRORS}`);
+      return value < 0.01 ? value : undefined;
+    });
+    await seen(terminal, 'the alert is over', async () =>
+      (await prometheus.alerts()).some(({ labels }) => labels.app === ENVIRONMENT) ? undefined : true,
+    );
+    const { ok, failed } = await kept(shared.traffic).stop();
+    return `${live}; error ratio ${value.toFixed(3)}, no alert, incident resolved; ${ok} requests answered in all, ${failed} failed while the bad commit was live`;
+  },
+};
+
+export const incidentStages: readonly Stage[] = [goLive, notice, diagnose, repair, recover];

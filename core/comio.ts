@@ -32,6 +32,7 @@ import { createDeployments } from './deployments/deployments.ts';
 import { mountDiscovery } from './deployments/discovery.ts';
 import { createHosts } from './deployments/host.ts';
 import type { AppProxy } from './deployments/proxy.ts';
+import { createMonitor } from './incidents/monitor.ts';
 import { createIncidentsPart } from './incidents/part.ts';
 import { createRemediation } from './incidents/remediation.ts';
 import { createWatch } from './incidents/watch.ts';
@@ -189,6 +190,16 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
   const runCommands = createRunCommands({ outbox, jobs, onTurnEnded });
   const { stop: stopRun } = runCommands.verbs;
   if (!stopRun) throw new Error('unreachable: runs can be stopped');
+  const bus = building.use(await buses[config.EVENT_BUS]({ ...jobs.engine, log }));
+  const monitor = createMonitor({
+    db,
+    jobs,
+    source: series,
+    publish: (event) => bus.publish(event),
+    images,
+    settings: { stepMs: config.DETECT_STEP_SECONDS * 1000 },
+    log,
+  });
   const target = given.target ?? building.use(dockerTarget(config, log));
   const deployments = building.use(
     createDeployments({
@@ -207,11 +218,13 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
       }),
       limits: { memoryMb: config.DEPLOY_MEMORY_MB, cpus: config.DEPLOY_CPUS, pids: config.SANDBOX_PIDS },
       stopRun,
-      onLive: remediation.onLive,
+      async onLive(trx, event) {
+        await remediation.onLive(trx, event);
+        await monitor.follow(event.environmentId, trx);
+      },
       log,
     }),
   );
-  const bus = building.use(await buses[config.EVENT_BUS]({ ...jobs.engine, log }));
   const incidents = createIncidentsPart({
     db,
     jobs,
@@ -224,6 +237,7 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
     logs: target.logs,
     model,
     alertsToken: config.ALERTS_TOKEN,
+    onDiagnosed: remediation.onDiagnosed,
     redact,
     log,
   });
@@ -297,6 +311,12 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
 
   async function start(list: readonly Surface[]): Promise<void> {
     await incidents.start();
+    await jobs.work(
+      'monitor',
+      { concurrency: 2, onDead: ({ environmentId }, error) => monitor.giveUp(environmentId, error) },
+      ({ environmentId }, signal) => monitor.look(environmentId, signal),
+    );
+    await monitor.start();
     for (const surface of list) {
       surfaces.set(surface.name, surface);
       for (const result of ['ok', 'error', 'dead']) metrics.sends.inc({ surface: surface.name, result }, 0);

@@ -27,6 +27,8 @@ export interface DiagnosisDeps {
   /** undefined: no model is configured. */
   model: { provider: Provider; name: string } | undefined;
   redact: (text: string) => string;
+  /** In the transaction that writes a diagnosis, once it stands. */
+  onDiagnosed?: ((trx: Transaction<Schema>, incidentId: string) => Promise<void>) | undefined;
   /** Milliseconds. */
   sourceTimeoutMs?: number | undefined;
   log: Logger;
@@ -196,6 +198,7 @@ export function createDiagnosis(deps: DiagnosisDeps): Diagnosis {
         })
         .execute();
       await finish(trx, incident.id);
+      await deps.onDiagnosed?.(trx, incident.id);
     });
   }
 

@@ -12,6 +12,7 @@ import type {
   SignalTable,
   WatchTable,
 } from './tables.ts';
+import { watchItem } from './watch-card.ts';
 
 export interface IncidentView {
   incident: Selectable<IncidentTable>;
@@ -23,7 +24,7 @@ export interface IncidentView {
   /** The newest. */
   remediation: Pick<Selectable<RemediationTable>, 'state' | 'error'> | undefined;
   /** The newest. */
-  watch: Pick<Selectable<WatchTable>, 'state' | 'until'> | undefined;
+  watch: Pick<Selectable<WatchTable>, 'state' | 'until' | 'samples' | 'result'> | undefined;
   /** 1 or -1 of each person. */
   votes: readonly number[];
 }
@@ -143,7 +144,7 @@ function planItems({ incident, evidence, diagnosis, remediation, watch }: Incide
   else if (failed) items.push({ text: 'Diagnosing', state: 'failed' });
   else items.push({ text: 'Diagnosing', state: gathered ? 'running' : 'pending' });
   if (remediation) items.push(REMEDIATION_ITEMS[remediation.state](remediation.error));
-  if (watch) items.push(WATCH_ITEMS[watch.state](watch.until));
+  if (watch) items.push(watchItem(watch));
   return items;
 }
 
@@ -160,15 +161,8 @@ const REMEDIATION_ITEMS: Readonly<Record<RemediationState, (error: string | null
   approved: () => ({ text: 'The fix was approved', state: 'running' }),
   published: () => ({ text: 'The fix is a pull request; it waits for its merge', state: 'running' }),
   deployed: () => ({ text: 'The fix is deployed', state: 'done' }),
-  rejected: () => ({ text: 'The fix was rejected', state: 'failed' }),
+  rejected: (error) => ({ text: 'The fix was rejected', state: 'failed', detail: error ?? undefined }),
   failed: (error) => ({ text: 'No fix was found', state: 'failed', detail: error ?? undefined }),
-};
-
-type WatchState = Selectable<WatchTable>['state'];
-const WATCH_ITEMS: Readonly<Record<WatchState, (until: Date) => PlanItem>> = {
-  watching: (until) => ({ text: `Watching the same series until ${minuteOf(until)}`, state: 'running' }),
-  recovered: () => ({ text: 'The series are back where they belong', state: 'done' }),
-  not_recovered: () => ({ text: 'The series are not back where they belong', state: 'failed' }),
 };
 
 function actionsOf(

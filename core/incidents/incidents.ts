@@ -45,7 +45,7 @@ export async function showIncident(
     .executeTakeFirst();
   const watch = await trx
     .selectFrom('watch')
-    .select(['state', 'until'])
+    .select(['state', 'until', 'samples', 'result'])
     .where('incident_id', '=', incidentId)
     .orderBy('created_at', 'desc')
     .executeTakeFirst();

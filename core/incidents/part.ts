@@ -1,5 +1,5 @@
 import type { Hono } from 'hono';
-import type { Kysely } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import type { EventBus } from '#adapters/events/bus.ts';
 import type { Forge } from '#adapters/forge/forge.ts';
 import type { Provider } from '#adapters/llm/llm.ts';
@@ -49,6 +49,8 @@ export function createIncidentsPart(deps: {
   logs: ReadLogs | undefined;
   model: { provider: Provider; name: string } | undefined;
   alertsToken: string | undefined;
+  /** In the transaction that writes a diagnosis. */
+  onDiagnosed?: ((trx: Transaction<Schema>, incidentId: string) => Promise<void>) | undefined;
   redact: (text: string) => string;
   onSignal?: ((kind: 'alert' | 'finding', taken: Taken) => void) | undefined;
   log: Logger;
@@ -61,6 +63,7 @@ export function createIncidentsPart(deps: {
     sources: [signalsSource, metricsSource(deps), logsSource(deps), deploymentsSource, commitsSource(deps)],
     model: deps.model,
     redact: deps.redact,
+    onDiagnosed: deps.onDiagnosed,
     log,
   });
   return {

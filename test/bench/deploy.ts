@@ -99,12 +99,14 @@ async function startWorld() {
   const repo = 'shop';
   const on = { owner: github.org, repo };
   await github.createRepository({ owner: on.owner, name: repo, files: { 'README.md': '# Shop\n' } });
+  const namespace = `comio-bench-${process.pid}`;
+  building.defer(() => removeAll(docker, namespace));
   const target = building.use(
     targets.docker({
       docker,
       baseImage: () => ensureImage(docker, { log, onProgress: () => undefined }),
       log,
-      namespace: `comio-bench-${process.pid}`,
+      namespace,
     }),
   );
   const script = {
@@ -146,4 +148,13 @@ async function startWorld() {
     },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
+}
+
+/** What a service keeps for its next deployment: networks and images. */
+async function removeAll(docker: Docker, namespace: string): Promise<void> {
+  const networks = await docker.listNetworks({ filters: { name: [namespace] } });
+  for (const { Id } of networks) await docker.getNetwork(Id).remove();
+  for (const { Id, RepoTags } of await docker.listImages())
+    if (RepoTags?.some((tag) => tag.startsWith(`${namespace}-`)))
+      await docker.getImage(Id).remove({ force: true });
 }

@@ -5,6 +5,7 @@ import type { Provider } from '#adapters/llm/llm.ts';
 import { createScripted } from '#adapters/llm/providers/scripted.ts';
 import type { MetricsSource } from '#adapters/queries/metrics-source.ts';
 import type { Card } from '#core/conversations/card.ts';
+import type { Handlers } from '#core/conversations/handler.ts';
 import { createOutbox } from '#core/conversations/outbox.ts';
 import type { FindingEvent } from '#core/events.ts';
 import type { DiagnosisAnswer } from '#core/incidents/diagnosis-schema.ts';
@@ -24,6 +25,7 @@ export const REQUESTER = { id: 'ada', name: 'Ada', claims: [] };
 
 export interface IncidentsWorld extends AsyncDisposable {
   app: Hono;
+  handlers: Handlers;
   bus: ReturnType<typeof createMemoryBus>;
   /** What became of each signal. */
   taken: ReturnType<typeof createArrivals<Taken>>;
@@ -83,6 +85,7 @@ export async function openIncidents(
   const held = opening.move();
   return {
     app,
+    handlers: part.handlers,
     bus,
     taken,
     start: part.start,

@@ -27,7 +27,7 @@ header{display:flex;flex-wrap:wrap;justify-content:space-between;align-items:bas
 .asof a{margin-left:.5rem}
 h1{margin-top:clamp(2.5rem,9vw,5rem);font:400 clamp(2.25rem,8vw,3.5rem)/1.08 var(--serif);letter-spacing:-.02em;text-wrap:balance}
 .lead{margin-top:.75rem;font:400 clamp(1.0625rem,3vw,1.25rem)/1.45 var(--serif);color:var(--soft);text-wrap:pretty}
-.facts{margin-top:clamp(2rem,6vw,3.25rem);display:grid;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));border-top:1px solid var(--line)}
+.facts{margin-top:clamp(2rem,6vw,3.25rem);display:grid;grid-template-columns:repeat(3,1fr);border-top:1px solid var(--line)}
 .facts div{padding:1rem 1.25rem 1rem 0;border-bottom:1px solid var(--line)}
 dt{font-size:.875rem;color:var(--soft)}
 .facts dd:nth-of-type(1){margin-top:.3rem;font:400 2rem/1.2 var(--serif);letter-spacing:-.01em}
@@ -36,6 +36,7 @@ h2{font:600 1rem/1.5 var(--sans);letter-spacing:-.005em}
 .rows{list-style:none;margin-top:.5rem;border-top:1px solid var(--line)}
 .rows li{display:grid;grid-template-columns:6rem 1fr auto;gap:0 1rem;align-items:baseline;padding:.7rem 0;border-bottom:1px solid var(--line)}
 .name{font-weight:500}
+code{font:.8125rem/1.5 ui-monospace,"Liberation Mono",Menlo,monospace}
 .state::before,.outcome::before{content:"";display:inline-block;width:.5rem;height:.5rem;margin-right:.5rem;border-radius:50%;border:.125rem solid currentColor;vertical-align:.05em}
 .good::before,.done::before{background:currentColor}
 .rows .state,.outcome{font-size:.875rem}
@@ -55,10 +56,8 @@ th .note,.pull{display:block}
 .pull,.time,tbody td{font-size:.875rem;line-height:1.7}
 .time{color:var(--soft)}
 footer{margin-top:clamp(2.5rem,7vw,4rem)}
-@media (max-width:27rem){
-  .facts div:last-child{grid-column:1/-1}
-}
 @media (max-width:34rem){
+  .facts{grid-template-columns:repeat(2,1fr)}
   .rows li{grid-template-columns:1fr auto}
   .rows .note{grid-column:1/-1;grid-row:2}
   th,td{padding-right:.75rem}

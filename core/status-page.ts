@@ -22,6 +22,18 @@ export interface StatusView {
   /** How many; the longest at work are in `running`. */
   runningCount: number;
   running: (StatusRun & { startedAt: Date; doing: string })[];
+  /** How many of each there are; the lists may be shorter, and are empty where strangers may look. */
+  counts: { environments: number; incidents: number; approvals: number };
+  environments: {
+    project: string;
+    /** `staging` or `production`. */
+    name: string;
+    /** What is live: the start of its hash and its message; undefined before anything was. */
+    commit: { sha: string; message: string } | undefined;
+    state: 'live' | 'deploying' | 'waiting' | 'empty';
+  }[];
+  incidents: { project: string; title: string; severity: 'info' | 'warning' | 'critical'; openedAt: Date }[];
+  approvals: { project: string | undefined; subject: string; askedAt: Date }[];
   /** Newest first. */
   recent: (StatusRun & {
     endedAt: Date;
@@ -80,7 +92,10 @@ export function statusPage(view: StatusView): string {
 <p class="lead">${lead}</p>
 ${facts(view)}
 ${surfaces(view)}
+${incidents(view)}
+${approvals(view)}
 ${runningNow(view)}
+${environments(view)}
 ${recently(view)}
 </main>
 <footer>
@@ -111,11 +126,15 @@ function headline(view: StatusView): { title: string; lead: string } {
   }
   if (away.length === view.surfaces.length) return { title: 'No chat is connected', lead: work };
   if (away.length > 0) return { title: `${list(away)} ${away.length === 1 ? 'is' : 'are'} away`, lead: work };
+  if (view.counts.incidents > 0) return { title: plural(view.counts.incidents, 'open incident'), lead: work };
   return { title: 'All is well', lead: work };
 }
 
 const facts = (view: StatusView) => html`<dl class="facts">
 <div><dt>Requests</dt><dd>${view.runningCount}</dd><dd class="note">being worked on</dd></div>
+<div><dt>Incidents</dt><dd>${view.counts.incidents}</dd><dd class="note">open</dd></div>
+<div><dt>Approvals</dt><dd>${view.counts.approvals}</dd><dd class="note">waiting for people</dd></div>
+<div><dt>Environments</dt><dd>${view.counts.environments}</dd><dd class="note">where apps run</dd></div>
 <div><dt>Sandboxes</dt><dd>${view.sandboxes.running}</dd><dd class="note">${view.sandboxes.total === 0 ? 'none yet' : `running of ${view.sandboxes.total}`}, ${said(view.sandboxes.driver)}</dd></div>
 <div><dt>Database</dt><dd>${state(view.database.connected, 'Ready', 'Away')}</dd><dd class="note">${said(view.database.detail)}</dd></div>
 </dl>`;
@@ -130,6 +149,48 @@ ${
           html`<li><span class="name">${said(nameOf(surface.name))}</span> <span class="note">${said(surface.detail)}</span> ${state(surface.connected, 'Connected', 'Away')}</li>`,
       )}</ul>`
 }
+</section>`;
+
+const severities = { info: 'Notice', warning: 'Warning', critical: 'Critical' };
+
+const incidents = (view: StatusView) =>
+  view.incidents.length === 0
+    ? ''
+    : html`<section aria-labelledby="incidents">
+<h2 id="incidents">${caption(view.incidents.length, view.counts.incidents, 'Open incidents')}</h2>
+<ul class="rows">${view.incidents.map(
+        (one) =>
+          html`<li><span class="name">${said(one.project)}</span> <span class="note">${said(one.title)}, for ${time(one.openedAt, span(view.now.getTime() - one.openedAt.getTime()))}</span> <span class="state ${one.severity === 'info' ? '' : 'bad'}">${severities[one.severity]}</span></li>`,
+      )}</ul>
+</section>`;
+
+const approvals = (view: StatusView) =>
+  view.approvals.length === 0
+    ? ''
+    : html`<section aria-labelledby="approvals">
+<h2 id="approvals">${caption(view.approvals.length, view.counts.approvals, 'Waiting for people')}</h2>
+<ul class="rows">${view.approvals.map(
+        (one) =>
+          html`<li><span class="name">${said(one.project ?? '')}</span> <span class="note">${said(one.subject)}</span> <span class="state">${time(one.askedAt, `${span(view.now.getTime() - one.askedAt.getTime())} ago`)}</span></li>`,
+      )}</ul>
+</section>`;
+
+const environmentStates = {
+  live: state(true, 'Live', ''),
+  deploying: html`<span class="state">Deploying</span>`,
+  waiting: html`<span class="state">Waits for approval</span>`,
+  empty: html`<span class="state">Nothing live</span>`,
+};
+
+const environments = (view: StatusView) =>
+  view.environments.length === 0
+    ? ''
+    : html`<section aria-labelledby="environments">
+<h2 id="environments">${caption(view.environments.length, view.counts.environments, 'Environments')}</h2>
+<ul class="rows">${view.environments.map(
+        ({ project, name, commit, state }) =>
+          html`<li><span class="name">${said(project)}</span> <span class="note">${said(name)}${commit ? html`, <code>${commit.sha}</code> ${said(commit.message)}` : ''}</span> ${environmentStates[state]}</li>`,
+      )}</ul>
 </section>`;
 
 const runningNow = (view: StatusView) => html`<section aria-labelledby="now">
@@ -183,8 +244,9 @@ const pullRequest = (to: { number: number; url: string } | undefined) => {
     : html` <span class="pull">${label}</span>`;
 };
 
-const state = (good: boolean, yes: string, no: string) =>
-  html`<span class="state ${good ? 'good' : 'bad'}">${good ? yes : no}</span>`;
+function state(good: boolean, yes: string, no: string) {
+  return html`<span class="state ${good ? 'good' : 'bad'}">${good ? yes : no}</span>`;
+}
 
 /** The most characters shown of any words from elsewhere. */
 const MOST = 160;

@@ -5,6 +5,8 @@ import { oneLine } from './runs/tools/truncate.ts';
 import type { StatusView } from './status-page.ts';
 import type { Schema } from './store/schema.ts';
 
+const DEPLOYING = ['queued', 'building', 'starting', 'checking'];
+
 const SHOWN = 10;
 const REQUEST_LENGTH = 120;
 
@@ -76,6 +78,7 @@ export async function statusView(deps: {
     }),
     database: { connected: true, detail: deps.database },
     sandboxes: quiet(await sandboxes(db, driver)),
+    ...(await operations(db, isPublic, deps.redact)),
     runningCount: await openTurnCount(db),
     running: open.map((turn) => ({
       ...about(turn),
@@ -94,7 +97,103 @@ export async function statusView(deps: {
   };
 }
 
-export async function openTurnCount(db: Kysely<Schema>): Promise<number> {
+/** What runs for people, what is wrong with it, and what waits for them. */
+async function operations(
+  db: Kysely<Schema>,
+  isPublic: boolean,
+  redact: (text: string) => string,
+): Promise<Pick<StatusView, 'counts' | 'environments' | 'incidents' | 'approvals'>> {
+  const counts = await db
+    .selectNoFrom(({ selectFrom }) => [
+      selectFrom('environment')
+        .select(({ fn }) => fn.countAll<number>().as('n'))
+        .as('environments'),
+      selectFrom('incident')
+        .select(({ fn }) => fn.countAll<number>().as('n'))
+        .where('ended_at', 'is', null)
+        .as('incidents'),
+      selectFrom('approval')
+        .select(({ fn }) => fn.countAll<number>().as('n'))
+        .where('state', '=', 'pending')
+        .as('approvals'),
+    ])
+    .executeTakeFirstOrThrow();
+  const known = {
+    counts: {
+      environments: Number(counts.environments),
+      incidents: Number(counts.incidents),
+      approvals: Number(counts.approvals),
+    },
+  };
+  if (isPublic) return { ...known, environments: [], incidents: [], approvals: [] };
+  const line = (text: string) => redact(oneLine(text, REQUEST_LENGTH));
+  const environments = await db
+    .selectFrom('environment')
+    .innerJoin('project', 'project.id', 'environment.project_id')
+    .leftJoin('deployment', 'deployment.id', 'environment.live_deployment_id')
+    .leftJoin('release', 'release.id', 'deployment.release_id')
+    .select(['project.name as project', 'environment.name', 'commit_sha', 'commit_message'])
+    .select((eb) =>
+      eb
+        .selectFrom('deployment as newest')
+        .select('newest.state')
+        .whereRef('newest.environment_id', '=', 'environment.id')
+        .orderBy('newest.created_at', 'desc')
+        .limit(1)
+        .as('newest'),
+    )
+    .orderBy('environment.created_at', 'desc')
+    .limit(SHOWN)
+    .execute();
+  const incidents = await db
+    .selectFrom('incident')
+    .innerJoin('project', 'project.id', 'incident.project_id')
+    .select(['project.name as project', 'title', 'severity', 'opened_at'])
+    .where('ended_at', 'is', null)
+    .orderBy('opened_at', 'desc')
+    .limit(SHOWN)
+    .execute();
+  const approvals = await db
+    .selectFrom('approval')
+    .innerJoin('conversation', 'conversation.id', 'approval.conversation_id')
+    .leftJoin('project', 'project.id', 'conversation.project_id')
+    .select(['project.name as project', 'approval.card', 'approval.created_at'])
+    .where('approval.state', '=', 'pending')
+    .orderBy('approval.created_at')
+    .limit(SHOWN)
+    .execute();
+  return {
+    ...known,
+    environments: environments.map(({ project, name, commit_sha, commit_message, newest }) => ({
+      project,
+      name,
+      commit:
+        commit_sha === null
+          ? undefined
+          : { sha: commit_sha.slice(0, 7), message: line(commit_message ?? '') },
+      state: DEPLOYING.includes(newest ?? '')
+        ? 'deploying'
+        : newest === 'waiting'
+          ? 'waiting'
+          : commit_sha === null
+            ? 'empty'
+            : 'live',
+    })),
+    incidents: incidents.map(({ project, title, severity, opened_at }) => ({
+      project,
+      title: line(title),
+      severity,
+      openedAt: opened_at,
+    })),
+    approvals: approvals.map(({ project, card, created_at }) => ({
+      project: project ?? undefined,
+      subject: line(card.title),
+      askedAt: created_at,
+    })),
+  };
+}
+
+async function openTurnCount(db: Kysely<Schema>): Promise<number> {
   const { count } = await db
     .selectFrom('turn')
     .select((eb) => eb.fn.countAll<number>().as('count'))

@@ -39,6 +39,27 @@ const busy: StatusView = {
       doing: 'Reading src/server.ts',
     },
   ],
+  counts: { environments: 3, incidents: 2, approvals: 1 },
+  environments: [
+    {
+      project: 'shop',
+      name: 'production',
+      commit: { sha: '3f2a1bc', message: 'Cache the price list' },
+      state: 'live',
+    },
+    {
+      project: 'shop',
+      name: 'staging',
+      commit: { sha: '9d01e7a', message: 'Round totals' },
+      state: 'deploying',
+    },
+    { project: 'recipes', name: 'production', commit: undefined, state: 'waiting' },
+  ],
+  incidents: [
+    { project: 'shop', title: 'POST /orders answers slowly', severity: 'critical', openedAt: ago(7) },
+    { project: 'shop', title: 'More cache misses than usual', severity: 'info', openedAt: ago(70) },
+  ],
+  approvals: [{ project: 'shop', subject: 'Deploy 9d01e7a to production?', askedAt: ago(3) }],
   recent: [
     {
       project: 'recipes',
@@ -79,6 +100,10 @@ const quiet: StatusView = {
   sandboxes: { driver: 'Docker', running: 0, total: 0 },
   runningCount: 0,
   running: [],
+  counts: { environments: 0, incidents: 0, approvals: 0 },
+  environments: [],
+  incidents: [],
+  approvals: [],
   recent: [],
 };
 const attack = '"><script>document.title="owned"</script><img src=x onerror=alert(1)>&amp;\u202e';
@@ -91,6 +116,11 @@ const hostile: StatusView = {
   running: [
     { project: attack, request: attack.repeat(20), surface: attack, startedAt: ago(1), doing: attack },
   ],
+  environments: [
+    { project: attack, name: attack, commit: { sha: attack, message: attack.repeat(20) }, state: 'live' },
+  ],
+  incidents: [{ project: attack, title: attack.repeat(20), severity: 'warning', openedAt: ago(1) }],
+  approvals: [{ project: attack, subject: attack, askedAt: ago(1) }],
   recent: [
     {
       project: 'x'.repeat(300),
@@ -199,6 +229,35 @@ test('it shows what is going on', async () => {
     expect(await pull.getAttribute('href')).toBe('https://github.com/acme/recipes/pull/7');
     expect(await page.getByRole('main').innerText()).toMatch(/2\s+running of 5, Docker/);
     expect(await page.getByRole('contentinfo').innerText()).toContain('Comio 0.1.0, up 3 days');
+  });
+});
+
+test('it shows what is deployed, what is wrong and what waits', async () => {
+  await open({ ...busy, surfaces: busy.surfaces.slice(0, 1) }, {}, async (page) => {
+    expect(await page.title()).toBe('2 open incidents · Comio');
+    const rows = (name: string) => page.getByRole('region', { name }).getByRole('listitem').allInnerTexts();
+    expect(await rows('Open incidents')).toEqual([
+      expect.stringMatching(/shop[\s\S]*POST \/orders answers slowly, for 7 min[\s\S]*Critical/),
+      expect.stringMatching(/More cache misses than usual, for 1 h 10 min[\s\S]*Notice/),
+    ]);
+    expect(await rows('Waiting for people')).toEqual([
+      expect.stringMatching(/shop[\s\S]*Deploy 9d01e7a to production\?[\s\S]*3 min ago/),
+    ]);
+    expect(await rows('Environments')).toEqual([
+      expect.stringMatching(/shop[\s\S]*production, 3f2a1bc Cache the price list[\s\S]*Live/),
+      expect.stringMatching(/shop[\s\S]*staging, 9d01e7a Round totals[\s\S]*Deploying/),
+      expect.stringMatching(/recipes[\s\S]*production[\s\S]*Waits for approval/),
+    ]);
+  });
+});
+
+test('where strangers may look it counts and lists nothing', async () => {
+  const strangers = { ...busy, environments: [], incidents: [], approvals: [] };
+  await open(strangers, {}, async (page) => {
+    expect(await page.getByRole('main').innerText()).toMatch(
+      /Incidents\s+2\s+open\s+Approvals\s+1\s+waiting/,
+    );
+    expect(await page.getByRole('region', { name: 'Open incidents' }).count()).toBe(0);
   });
 });
 

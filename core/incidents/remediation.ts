@@ -4,17 +4,19 @@ import { type Forge, ForgeError } from '#adapters/forge/forge.ts';
 import type { Logger } from '#observability/log.ts';
 import type { GitTransport } from '#sandbox/git-transport.ts';
 import type { Sandbox, SandboxDriver } from '#sandbox/sandbox.ts';
-import { type Approval, type Approvals, digestOf } from '../approvals/approvals.ts';
+import { type Approval, type Approvals, digestOf, isApproved } from '../approvals/approvals.ts';
 import { textCard } from '../conversations/card.ts';
 import { answer, audit, type Handlers, type Scene, type Verdict } from '../conversations/handler.ts';
 import type { Outbox } from '../conversations/outbox.ts';
 import type { Person } from '../conversations/surface.ts';
 import type { DeploymentEvent } from '../events.ts';
 import { createPathPolicy, DeniedPath } from '../policy/denied-paths.ts';
+import type { Project } from '../projects/projects.ts';
 import { publish } from '../projects/publish.ts';
 import { Superseded, showTurn } from '../runs/journal.ts';
 import { factsOf } from '../runs/loop.ts';
 import { branchFor, linkRun } from '../runs/start-run.ts';
+import type { Proposal } from '../runs/tools/tool.ts';
 import { oneLine } from '../runs/tools/truncate.ts';
 import { createRun, type OnTurnEnded, type Run, startTurn, type Turn } from '../runs/turns.ts';
 import type { Sender } from '../store/queues.ts';
@@ -309,15 +311,7 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
       const asked = await approvals.ask(trx, {
         subject: 'remediation',
         subjectId: row.id,
-        digest: digestOf({
-          repository: repository.clone_url,
-          branch: run.branch,
-          base: proposal.base,
-          sha: proposal.sha,
-          diff: proposal.diffDigest,
-          title: proposal.title,
-          body: proposal.body,
-        }),
+        digest: digestFor(repository, run, proposal),
         card: approvalCard({ proposal, rootCause, incidentTitle: incident.title }, run.branch),
         conversationId: incident.conversation_id,
         requiredRole: 'operator',
@@ -343,6 +337,8 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
     const sandbox = await openSandbox(run);
     const { proposal } = row;
     if (!sandbox || !proposal) return fail('The sandbox with the change is gone.');
+    if (!(await isApproved(db, row.approval_id ?? '', digestFor(project, run, proposal))))
+      return fail('What would be published is not what was approved.');
     const evidence = await db
       .selectFrom('evidence')
       .select(['number', 'title'])
@@ -440,6 +436,13 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
     giveUp,
   };
 }
+
+/** Everything that happens once it is approved. */
+const digestFor = (
+  { clone_url }: Pick<Project, 'clone_url'>,
+  { branch }: Pick<Run, 'branch'>,
+  { base, sha, diffDigest, title, body }: Proposal,
+): string => digestOf({ repository: clone_url, branch, base, sha, diff: diffDigest, title, body });
 
 const messageIdOf = (remediationId: string): string => `remediation:${remediationId}`;
 

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { createMetrics } from '#observability/metrics.ts';
 import { type TestComio, testComio } from '#test/support/comio.ts';
 import { prometheusPrograms } from '#test/support/prometheus-programs.ts';
 import { familiesOf, valueIn } from './exposition.ts';
@@ -95,4 +96,15 @@ describe('what a working service exposes', () => {
     const texts = await Promise.all(Array.from({ length: 20 }, scrape));
     expect(new Set(texts).size).toBe(1);
   });
+});
+
+it('without a database still tells of the process, that it is not ready, and nothing that is no longer known', async () => {
+  const metrics = createMetrics();
+  const reading = { name: 'comio_turns_open', labels: {}, value: 3 };
+  const before = await metrics.scrape(async () => ({ ready: true, readings: [reading] }));
+  expect([valueIn(before, 'comio_ready'), valueIn(before, 'comio_turns_open')]).toEqual([1, 3]);
+  const after = await metrics.scrape(() => Promise.reject(new Error('away')));
+  expect(valueIn(after, 'comio_ready')).toBe(0);
+  expect(after).not.toMatch(/^comio_(turns_open|incidents_open|deployments_total|queue_jobs)/m);
+  expect(after).toMatch(/^process_cpu_seconds_total /m);
 });

@@ -59,9 +59,11 @@ export function createForgeRecord(deps: {
           production: row.environment === 'production',
           description: `${shortSha(row.commit_sha)} to ${row.environment}`,
         }));
+      log.debug({ deployment: row.id }, 'recorded on the forge, not noted yet');
       await note({ forge_deployment: id });
       const url = deps.hosts.urlOf(row.host);
       await deployments.tell(ref, id, { status, ...(status === 'success' ? { url } : {}) });
+      log.debug({ deployment: row.id, status }, 'the forge was told, not noted yet');
       await note({ forge_status: status });
     } catch (error) {
       if (!(error instanceof ForgeError)) throw error;

@@ -40,6 +40,7 @@ export function createInstances(deps: InstancesDeps) {
     const wait = row.state === 'replaced' ? stillNeeded(deploymentId, left) : 0;
     if (wait > 0) return deps.jobs.send('deployment', { deploymentId }, { afterMs: wait });
     await target.stop(deploymentId, row.state === 'replaced' ? GRACE_MS : 0);
+    log.debug({ deployment: deploymentId }, 'instance stopped, not noted yet');
     await db
       .updateTable('deployment')
       .set({ drain_until: null, ended_at: sql`coalesce(ended_at, now())` })

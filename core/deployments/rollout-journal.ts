@@ -1,4 +1,5 @@
 import { type Kysely, sql, type Transaction, type Updateable } from 'kysely';
+import type { Logger } from '#observability/log.ts';
 import type { Project } from '../projects/projects.ts';
 import type { Schema } from '../store/schema.ts';
 import { toJson } from '../store/storable.ts';
@@ -60,7 +61,7 @@ export async function lockDeployment(trx: Transaction<Schema>, deploymentId: str
  * not its turn in the environment, or when there is nothing left to do.
  */
 export async function takeDeployment(
-  { db, show }: { db: Kysely<Schema>; show: Show },
+  { db, show, log }: { db: Kysely<Schema>; show: Show; log: Logger },
   deploymentId: string,
 ): Promise<RolloutJournal | undefined> {
   const taken = await db.transaction().execute(async (trx) => {
@@ -130,16 +131,20 @@ export async function takeDeployment(
     },
     environment,
     project,
-    begin: (text, change = {}) =>
-      set((before) => [...settled(before), { text, state: 'running', at: now() }], change, true),
+    async begin(text, change = {}) {
+      await set((before) => [...settled(before), { text, state: 'running', at: now() }], change, true);
+      log.debug({ deployment: deploymentId, phase: text }, 'phase begun');
+    },
     detail: (text) =>
       set(
         (before) => before.map((phase) => (phase.state === 'running' ? { ...phase, detail: text } : phase)),
         {},
         false,
       ),
-    end: (text, change = {}) =>
-      set((before) => [...settled(before), { text, state: 'done', at: now() }], change, false),
+    async end(text, change = {}) {
+      await set((before) => [...settled(before), { text, state: 'done', at: now() }], change, false);
+      log.debug({ deployment: deploymentId, phase: text }, 'phase ended');
+    },
     write,
   };
 }

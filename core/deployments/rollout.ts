@@ -74,6 +74,7 @@ export function createRollout(deps: RolloutDeps): (deploymentId: string, job: Ab
     await journal.begin('Starting', { state: 'starting' });
     await deps.record(id);
     const instance = await target.start(specOf(journal, release), signal);
+    deps.log.debug({ deployment: id }, 'instance started, not noted yet');
     await journal.end('Started', { address: toJson(instance.address) });
     await check(journal, signal);
     await goLive(journal, instance.address);
@@ -125,6 +126,7 @@ export function createRollout(deps: RolloutDeps): (deploymentId: string, job: Ab
       .build({ key: release.id, source, onProgress: live.show, signal })
       .finally(live.settle);
     const { image, port, recipe } = built;
+    deps.log.debug({ deployment: journal.deployment.id, image }, 'image built, not noted yet');
     const how = recipe === 'Dockerfile' ? 'the Dockerfile' : `the recipe for ${recipe}`;
     await journal.write((trx) =>
       trx.updateTable('release').set({ image, port, recipe }).where('id', '=', release.id).execute(),
@@ -160,6 +162,7 @@ export function createRollout(deps: RolloutDeps): (deploymentId: string, job: Ab
       },
       { starting: true },
     );
+    deps.log.debug({ deployment: deployment.id }, 'the deployment waits for people');
     return false;
   }
 

@@ -12,7 +12,6 @@ import { diagnosisAnswer } from './diagnosis-schema.ts';
 import { aroundOnset, deploymentsOf } from './evidence/deployments-seen.ts';
 import { gatherEvidence, type Scene, type Source } from './evidence/evidence.ts';
 import { type Incident, moveIncident, showIncident } from './incidents.ts';
-import { settleIncident } from './intake.ts';
 
 /** What was before an incident is looked at this far back. */
 const BEFORE_MS = 30 * 60_000;
@@ -120,6 +119,7 @@ export function createDiagnosis(deps: DiagnosisDeps): Diagnosis {
         .where('id', '=', incident.id)
         .execute();
     });
+    log.debug({ incident: incident.id, pieces: pieces.length }, 'evidence stored');
   }
 
   async function sceneOf(incident: Incident): Promise<Scene> {
@@ -176,10 +176,7 @@ export function createDiagnosis(deps: DiagnosisDeps): Diagnosis {
     const answer = await ask(model, diagnosisPrompt(incident, evidence, notes), signal);
     if (!answer.ok) return withoutDiagnosis(incident, answer.problem);
     const checked = checkDiagnosis(answer.value, evidence);
-    log.info(
-      { incident: incident.id, found: checked.rootCause !== null, dropped: checked.dropped.length },
-      'an incident was diagnosed',
-    );
+    log.debug({ incident: incident.id }, 'the model answered, not noted yet');
     await write(incident, async (trx) => {
       await trx
         .insertInto('diagnosis')
@@ -200,6 +197,10 @@ export function createDiagnosis(deps: DiagnosisDeps): Diagnosis {
       await finish(trx, incident.id);
       await deps.onDiagnosed?.(trx, incident.id);
     });
+    log.info(
+      { incident: incident.id, found: checked.rootCause !== null, dropped: checked.dropped.length },
+      'an incident was diagnosed',
+    );
   }
 
   const withoutDiagnosis = (incident: Incident, problem: string): Promise<void> =>
@@ -227,10 +228,8 @@ export function createDiagnosis(deps: DiagnosisDeps): Diagnosis {
   return { advance, giveUp };
 }
 
-async function finish(trx: Transaction<Schema>, incidentId: string): Promise<void> {
-  await moveIncident(trx, incidentId, ['diagnosing'], 'diagnosed');
-  await settleIncident(trx, incidentId);
-}
+const finish = (trx: Transaction<Schema>, incidentId: string): Promise<boolean> =>
+  moveIncident(trx, incidentId, ['diagnosing'], 'diagnosed');
 
 /** Throws what is worth a retry; `problem` is what no retry changes, in words for people. */
 async function ask(model: { provider: Provider; name: string }, content: string, signal: AbortSignal) {

@@ -326,6 +326,7 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
       await moveIncident(trx, incident.id, ['fixing', 'diagnosed'], 'waiting');
       await showIncident(trx, outbox, incident.id);
     });
+    log.debug({ remediation: row.id }, 'the fix waits for people');
   }
 
   async function publishFix(row: Remediation, signal: AbortSignal): Promise<void> {
@@ -391,7 +392,7 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
     for (const ancestor of [pull?.mergeSha, row.proposal.sha]) {
       if (ancestor === undefined) continue;
       if (!(await deps.transport.contains({ url, credentials, signal, ancestor, commit }))) continue;
-      return writer(row)(async (trx) => {
+      await writer(row)(async (trx) => {
         await trx
           .updateTable('remediation')
           .set({ state: 'deployed', ended_at: new Date() })
@@ -401,6 +402,8 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
         await moveIncident(trx, incident.id, ['waiting', 'diagnosed', 'fixing', 'unresolved'], 'watching');
         await showIncident(trx, outbox, incident.id);
       });
+      log.debug({ remediation: row.id }, 'the fix is live, and watched');
+      return;
     }
     if (pull?.state === 'closed')
       await writer(row)((trx) =>

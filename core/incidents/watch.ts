@@ -145,6 +145,7 @@ export function createWatch(deps: WatchDeps): Watch {
       const afterMs = Math.max(1, timeOf(samples.length) - Date.now());
       await jobs.send('watch', { watchId: row.id }, { trx, afterMs });
     });
+    log.debug({ watch: row.id, looks: samples.length }, 'watch looked');
   }
 
   async function lookAt(

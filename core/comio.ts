@@ -237,7 +237,9 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
     logs: target.logs,
     model,
     alertsToken: config.ALERTS_TOKEN,
+    quietMs: config.INCIDENT_QUIET_MINUTES * 60_000,
     onDiagnosed: remediation.onDiagnosed,
+    onSignal: (kind, result) => metrics.signals.inc({ kind, result }),
     redact,
     log,
   });

@@ -8,6 +8,7 @@ import { env as pricesEnv } from '#observability/model-prices.ts';
 import { env as tracingEnv } from '#observability/tracing.ts';
 import { env as deploymentsEnv } from './deployments/env.ts';
 import { env as alertsEnv } from './incidents/alerts-settings.ts';
+import { env as incidentEnv } from './incidents/incident-settings.ts';
 import { env as monitorEnv } from './incidents/monitor-settings.ts';
 import { env as remediationEnv } from './incidents/remediation-settings.ts';
 import { env as policyEnv } from './policy/denied-paths.ts';
@@ -88,6 +89,7 @@ const spec = {
   ...monitorEnv,
   ...eventsEnv,
   ...alertsEnv,
+  ...incidentEnv,
   ...remediationEnv,
   ...policyEnv,
   ...pricesEnv,

@@ -56,6 +56,10 @@ export function createMetrics() {
       [...FAST, 10, 30, 60, 300],
       ['surface'],
     ),
+    signals: counter('comio_signals_total', 'Alerts and findings taken in, by what became of them.', [
+      'kind',
+      'result',
+    ]),
     turns: counter('comio_turns_total', 'Turns that ended.', ['verb', 'state']),
     turnSeconds: histogram(
       'comio_turn_duration_seconds',

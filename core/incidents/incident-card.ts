@@ -45,7 +45,7 @@ export function incidentCard(view: IncidentView): Card {
   const links = linksOf(signals);
   if (links.length > 0) blocks.push({ type: 'links', links });
   return {
-    title: `${incident.ended_at ? 'Resolved: ' : ''}${oneLine(incident.title, 120)}`,
+    title: `${incident.ended_at ? 'Resolved: ' : isQuiet(incident) ? 'Quiet: ' : ''}${oneLine(incident.title, 120)}`,
     tone: toneOf(incident),
     blocks,
     actions: diagnosis ? actionsOf(view, diagnosis) : [],
@@ -54,6 +54,9 @@ export function incidentCard(view: IncidentView): Card {
       incident.severity,
       ...(environment ? [`${environment.host} (${environment.name})`] : []),
       `began ${minuteOf(incident.began_at)}`,
+      ...(isQuiet(incident) && incident.quiet_since
+        ? [`quiet since ${minuteOf(incident.quiet_since)}, over when it stays so`]
+        : []),
     ].join(' · '),
   };
 }
@@ -64,8 +67,14 @@ export const minuteOf = (date: Date): string => `${date.toISOString().slice(0, 1
 export const short = (value: number): string =>
   Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
 
-const toneOf = ({ state, severity }: Selectable<IncidentTable>): Tone => {
+/** None of its signals is going, and nobody works on it. */
+const isQuiet = ({ state, quiet_since, ended_at }: Selectable<IncidentTable>): boolean =>
+  quiet_since !== null && ended_at === null && !['fixing', 'waiting', 'watching'].includes(state);
+
+const toneOf = (incident: Selectable<IncidentTable>): Tone => {
+  const { state, severity } = incident;
   if (state === 'resolved') return 'success';
+  if (isQuiet(incident)) return 'neutral';
   return severity === 'critical' ? 'danger' : severity === 'warning' ? 'warning' : 'neutral';
 };
 
@@ -80,21 +89,30 @@ export const STATE_WORDS: Readonly<Record<IncidentState, string>> = {
   unresolved: 'Not resolved',
 };
 
-function signalLines({ signals, environment }: IncidentView): string[] {
-  const lines = signals.slice(0, MAX_SIGNALS).map((signal) => {
-    const finding = findingOf(signal);
-    const value = finding
-      ? `: ${short(finding.value)}, expected ${bandOf(finding.low, finding.high)}`
-      : summaryOf(signal);
-    const over = signal.ends_at ? `, over since ${minuteOf(signal.ends_at)}` : '';
-    return `- **${oneLine(signal.title, 120)}** (${signal.kind})${value}; since ${minuteOf(signal.starts_at)}${over}`;
-  });
-  if (signals.length > MAX_SIGNALS) lines.push(`- … and ${signals.length - MAX_SIGNALS} more`);
-  if (signals.length > 1) {
+function signalLines({ signals, environment, incident }: IncidentView): string[] {
+  const faults = [...Map.groupBy(signals, ({ fingerprint }) => fingerprint).values()];
+  const lines = faults.slice(0, MAX_SIGNALS).map((same) => lineOf(same, incident.gathered_at));
+  if (faults.length > MAX_SIGNALS) lines.push(`- … and ${faults.length - MAX_SIGNALS} more`);
+  if (faults.length > 1) {
     const where = environment ? ` in ${environment.name}` : '';
-    lines.push('', `Taken as one incident: ${signals.length} signals${where} that belong together by time.`);
+    lines.push('', `Taken as one incident: ${faults.length} signals${where} that belong together.`);
   }
   return lines;
+}
+
+/** One line of a fault, however often it came: oldest first, and the newest is what is said of it. */
+function lineOf(same: IncidentView['signals'], gatheredAt: Date | null): string {
+  const [first, signal] = [same[0], same.at(-1)];
+  if (!first || !signal) return '';
+  const finding = findingOf(signal);
+  const value = finding
+    ? `: ${short(finding.value)}, expected ${bandOf(finding.low, finding.high)}`
+    : summaryOf(signal);
+  const often = same.length > 1 ? `, flapping: ${same.length} times` : '';
+  const over = signal.ends_at ? `, over since ${minuteOf(signal.ends_at)}` : '';
+  const isLate = gatheredAt !== null && first.taken_at > gatheredAt;
+  const late = isLate ? '; came when the evidence was gathered, so the diagnosis does not consider it' : '';
+  return `- **${oneLine(signal.title, 120)}** (${signal.kind})${value}${often || ';'} since ${minuteOf(first.starts_at)}${over}${late}`;
 }
 
 const bandOf = (low: number | null, high: number | null): string => {

@@ -8,15 +8,20 @@ import { alertEvent, findingEvent } from '../events.ts';
 import type { Sender } from '../store/queues.ts';
 import type { Schema } from '../store/schema.ts';
 import { toJson } from '../store/storable.ts';
-import { type Incident, moveIncident, showIncident } from './incidents.ts';
+import { type Incident, showIncident } from './incidents.ts';
+import { beQuiet } from './settle.ts';
 import type { IncidentTable, SignalTable } from './tables.ts';
 
 /** Signals of an environment that begin this close to each other are one incident. */
 export const TOGETHER_MS = 10 * 60_000;
+/** What ended by itself and comes again within this is the same incident. */
+const AGAIN_MS = 10 * 60_000;
 
 export type Taken =
   | 'opened'
   | 'joined'
+  /** An incident that had ended by itself goes on. */
+  | 'reopened'
   /** Delivered again. */
   | 'known'
   | 'over'
@@ -55,6 +60,8 @@ export function createIntake(deps: {
   db: Kysely<Schema>;
   jobs: Sender;
   outbox: Outbox;
+  /** Milliseconds without a signal after which an incident nobody fixed is over. */
+  quietMs: number;
   onSignal: (kind: SignalTable['kind'], taken: Taken) => void;
   log: Logger;
 }): Intake {
@@ -88,8 +95,10 @@ export function createIntake(deps: {
       if (known.ends_at || !signal.endsAt) return 'known';
       await trx.updateTable('signal').set({ ends_at: signal.endsAt }).where('id', '=', id).execute();
       if (known.incident_id === null) return 'known';
-      await settleIncident(trx, known.incident_id);
+      const isQuiet = await beQuiet(trx, known.incident_id);
       await showIncident(trx, outbox, known.incident_id);
+      if (isQuiet)
+        await jobs.send('incident', { incidentId: known.incident_id }, { trx, afterMs: deps.quietMs });
       return 'over';
     }
     const incident = signal.endsAt ? undefined : await incidentFor(trx, signal, environment);
@@ -111,26 +120,32 @@ export function createIntake(deps: {
       .execute();
     if (!incident) return 'late';
     await showIncident(trx, outbox, incident.id);
-    if (incident.isNew) await jobs.send('incident', { incidentId: incident.id }, { trx });
-    return incident.isNew ? 'opened' : 'joined';
+    if (incident.taken === 'opened') await jobs.send('incident', { incidentId: incident.id }, { trx });
+    return incident.taken;
   }
 
   async function incidentFor(
     trx: Transaction<Schema>,
     signal: Signal,
     environment: Environment,
-  ): Promise<{ id: string; isNew: boolean } | undefined> {
-    const open = await openIncident(trx, signal, environment);
-    if (open) {
+  ): Promise<{ id: string; taken: 'opened' | 'joined' | 'reopened' } | undefined> {
+    const before =
+      (await openIncident(trx, signal, environment)) ?? (await endedJustNow(trx, signal, environment));
+    if (before) {
+      const { id, state, settled_from } = before;
       await trx
         .updateTable('incident')
         .set({
-          began_at: new Date(Math.min(signal.startsAt.getTime(), open.began_at.getTime())),
-          severity: worse(open.severity, signal.severity),
+          began_at: new Date(Math.min(signal.startsAt.getTime(), before.began_at.getTime())),
+          severity: worse(before.severity, signal.severity),
+          quiet_since: null,
+          state: settled_from ?? state,
+          settled_from: null,
+          ended_at: null,
         })
-        .where('id', '=', open.id)
+        .where('id', '=', id)
         .execute();
-      return { id: open.id, isNew: false };
+      return { id, taken: before.ended_at ? 'reopened' : 'joined' };
     }
     const conversation = await homeOf(trx, environment);
     if (!conversation) return undefined;
@@ -149,7 +164,7 @@ export function createIntake(deps: {
         began_at: signal.startsAt,
       })
       .execute();
-    return { id, isNew: true };
+    return { id, taken: 'opened' };
   }
 
   return {
@@ -192,17 +207,6 @@ export function createIntake(deps: {
   };
 }
 
-/** What comes with nobody having fixed anything goes as it came: over when all its signals are. */
-export async function settleIncident(trx: Transaction<Schema>, incidentId: string): Promise<void> {
-  const going = await trx
-    .selectFrom('signal')
-    .select('id')
-    .where('incident_id', '=', incidentId)
-    .where('ends_at', 'is', null)
-    .executeTakeFirst();
-  if (!going) await moveIncident(trx, incidentId, ['diagnosed', 'unresolved'], 'resolved');
-}
-
 /** One signal of an environment is taken in at a time, over all processes: two at once would open two incidents. */
 const lockEnvironment = (
   trx: Transaction<Schema>,
@@ -215,10 +219,13 @@ const lockEnvironment = (
     .forNoKeyUpdate()
     .executeTakeFirst();
 
-/** The open incident this belongs to: it has the same anomaly already, or began at about the same time. */
+/**
+ * The open incident this belongs to: it has the same fault already, or began at about the same time. While a fix is
+ * worked on the incident is open, however long that takes, so the same fault opens no second.
+ */
 const openIncident = (
   trx: Transaction<Schema>,
-  { fingerprint, startsAt }: Signal,
+  signal: Signal,
   environment: Environment,
 ): Promise<Incident | undefined> =>
   trx
@@ -230,21 +237,45 @@ const openIncident = (
       eb.or([
         eb.between(
           'began_at',
-          new Date(startsAt.getTime() - TOGETHER_MS),
-          new Date(startsAt.getTime() + TOGETHER_MS),
+          new Date(signal.startsAt.getTime() - TOGETHER_MS),
+          new Date(signal.startsAt.getTime() + TOGETHER_MS),
         ),
-        eb.exists(
-          eb
-            .selectFrom('signal')
-            .select('signal.id')
-            .whereRef('signal.incident_id', '=', 'incident.id')
-            .where('signal.fingerprint', '=', fingerprint),
-        ),
+        hasFault(signal),
       ]),
     )
+    .orderBy(hasFault(signal), 'desc')
     .orderBy('opened_at', 'desc')
     .forUpdate()
     .executeTakeFirst();
+
+/** The environment's newest incident, where its signals alone ended it a short while ago and this is one of them again. */
+async function endedJustNow(
+  trx: Transaction<Schema>,
+  signal: Signal,
+  environment: Environment,
+): Promise<Incident | undefined> {
+  const newest = await trx
+    .selectFrom('incident')
+    .selectAll()
+    .select(hasFault(signal).as('same'))
+    .where('environment_id', '=', environment.id)
+    .orderBy('opened_at', 'desc')
+    .forUpdate()
+    .executeTakeFirst();
+  if (!newest?.same || newest.settled_from === null || newest.ended_at === null) return undefined;
+  return Date.now() - newest.ended_at.getTime() < AGAIN_MS ? newest : undefined;
+}
+
+/**
+ * Whether an incident has a signal of the same fault: of the same fingerprint, or of the same alert rule, whose
+ * fingerprint may have an instance in it that the next deployment replaces.
+ */
+const hasFault = ({ fingerprint, labels }: Signal) =>
+  sql<boolean>`exists (
+    select from signal where signal.incident_id = incident.id and (
+      signal.fingerprint = ${fingerprint} or signal.labels ->> 'alertname' = ${labels.alertname ?? null}::text
+    )
+  )`;
 
 /** The conversation the live deployment was asked from; without one, the last that deployed here. */
 async function homeOf(trx: Transaction<Schema>, environment: Environment): Promise<string | undefined> {

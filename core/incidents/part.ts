@@ -21,6 +21,7 @@ import { logsSource, type ReadLogs } from './evidence/logs.ts';
 import { metricsSource } from './evidence/metrics.ts';
 import { signalsSource } from './evidence/signals.ts';
 import { createIntake, type Taken } from './intake.ts';
+import { createSettle } from './settle.ts';
 
 const WORKERS = 2;
 const GROUP = 'incidents';
@@ -45,6 +46,8 @@ export function createIncidentsPart(deps: {
   metrics: MetricsSource | undefined;
   /** Milliseconds between two points of a series. */
   stepMs: number;
+  /** Milliseconds without a signal after which an incident nobody fixed is over. */
+  quietMs: number;
   /** undefined: nothing can be deployed. */
   logs: ReadLogs | undefined;
   model: { provider: Provider; name: string } | undefined;
@@ -55,8 +58,10 @@ export function createIncidentsPart(deps: {
   onSignal?: ((kind: 'alert' | 'finding', taken: Taken) => void) | undefined;
   log: Logger;
 }): IncidentsPart {
-  const { db, jobs, bus, outbox, log } = deps;
-  const intake = createIntake({ db, jobs, outbox, onSignal: deps.onSignal ?? (() => undefined), log });
+  const { db, jobs, bus, outbox, quietMs, log } = deps;
+  const onSignal = deps.onSignal ?? (() => undefined);
+  const intake = createIntake({ db, jobs, outbox, quietMs, onSignal, log });
+  const settle = createSettle({ db, jobs, outbox, quietMs });
   const diagnosis = createDiagnosis({
     db,
     outbox,
@@ -74,8 +79,17 @@ export function createIncidentsPart(deps: {
       await bus.subscribe(topics.finding, GROUP, intake.finding);
       await jobs.work(
         'incident',
-        { concurrency: WORKERS, onDead: ({ incidentId }, error) => diagnosis.giveUp(incidentId, error) },
-        ({ incidentId }, signal) => diagnosis.advance(incidentId, signal),
+        {
+          concurrency: WORKERS,
+          async onDead({ incidentId }, error) {
+            await diagnosis.giveUp(incidentId, error);
+            await settle(incidentId);
+          },
+        },
+        async ({ incidentId }, signal) => {
+          await diagnosis.advance(incidentId, signal);
+          await settle(incidentId);
+        },
       );
     },
   };

@@ -37,6 +37,10 @@ export interface IncidentTable {
   notes: ColumnType<string[], string | undefined, string>;
   /** Why there is no diagnosis, in words for people. */
   problem: Nullable<string>;
+  /** Since when none of its signals is going, by this service's clock; null: one is. */
+  quiet_since: NullableTime;
+  /** Where it stood when its signals alone ended it: should they come again soon, it stands there again. */
+  settled_from: Nullable<'diagnosed' | 'unresolved'>;
   ended_at: NullableTime;
 }
 
@@ -55,6 +59,8 @@ export interface SignalTable {
   starts_at: Time;
   ends_at: NullableTime;
   seen: Generated<number>;
+  /** When it was first heard of. */
+  taken_at: Time;
 }
 
 /** What code gathered, numbered from 1 within the incident; a claim cites these numbers. */

@@ -46,6 +46,7 @@ export async function openIncidents(
     transport?: GitTransport | undefined;
     token?: string | undefined;
     redact?: ((text: string) => string) | undefined;
+    quietMs?: number | undefined;
   } = {},
 ): Promise<IncidentsWorld> {
   await using opening = new AsyncDisposableStack();
@@ -64,6 +65,7 @@ export async function openIncidents(
     forge: undefined,
     metrics: options.metrics,
     stepMs: 15_000,
+    quietMs: options.quietMs ?? 0,
     logs: options.logs,
     model: options.model && { provider: options.model, name: 'scripted' },
     alertsToken: 'token' in options ? options.token : TOKEN,

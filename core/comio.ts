@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { Hono } from 'hono';
 import { buses } from '#adapters/events/index.ts';
@@ -31,6 +30,7 @@ import type { Receive, Surface, SurfaceName } from './conversations/surface.ts';
 import { createDeployments } from './deployments/deployments.ts';
 import { mountDiscovery } from './deployments/discovery.ts';
 import { createHosts } from './deployments/host.ts';
+import { namespaceOf } from './deployments/namespace.ts';
 import type { AppProxy } from './deployments/proxy.ts';
 import { createMonitor } from './incidents/monitor.ts';
 import { createIncidentsPart } from './incidents/part.ts';
@@ -402,9 +402,7 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
 /** Apps on the Docker of this host. What another database deployed there is none of this one's. */
 function dockerTarget(config: Config, log: Logger): Target {
   const docker = createDockerClient(config.DOCKER_HOST);
-  const { hostname, port, pathname } = new URL(config.DATABASE_URL ?? 'file:');
-  const where = config.DATABASE_URL ? `${hostname}:${port}${pathname}` : resolve(config.COMIO_DATA_DIR);
-  const namespace = `comio-${createHash('sha256').update(where).digest('hex').slice(0, 8)}`;
+  const namespace = namespaceOf({ databaseUrl: config.DATABASE_URL, dataDir: config.COMIO_DATA_DIR });
   // The image of the sandboxes has Node and Python, too.
   const onProgress = (phase: string) => log.info({ phase }, 'the base image of deployed apps');
   return targets.docker({

@@ -115,12 +115,12 @@ interface Wish {
 
 const REMEMBERED = 200;
 
-/** What customers ask for: orders, a look at them, a list of theirs. One in six orders is a café's, of 60 pieces or more. */
+/** What customers ask for: orders, a look at them, a list of theirs. One order in three is a café's, of 60 pieces or more. */
 function createCustomers(random: () => number) {
   const orders: string[] = [];
   const below = (bound: number) => Math.floor(random() * bound);
   const customer = () => {
-    const isCafe = random() < 1 / 6;
+    const isCafe = random() < 1 / 3;
     return { isCafe, name: isCafe ? `cafe-${below(8)}` : `customer-${below(60)}` };
   };
 

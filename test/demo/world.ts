@@ -6,10 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
+import { namespaceOf } from '#core/deployments/namespace.ts';
 import { buildShopRepository, type ShopHistory } from '#observability/demo-app/history.ts';
 import { createLogger } from '#observability/log.ts';
 import { drivers } from '#sandbox/drivers/index.ts';
 import { createGitTransport } from '#sandbox/git-transport.ts';
+import { createDockerWorld } from '../adapters/targets/docker-world.ts';
 import { createGitHubPeer, type GitHubPeer } from '../peers/github.ts';
 import { createSlackPeer, type SlackMessage, type SlackPeer } from '../peers/slack.ts';
 import { freePort } from '../support/free-port.ts';
@@ -83,10 +85,12 @@ export async function createWorld(
     drivers.docker({ dockerHost: environment.DOCKER_HOST, log: createLogger('error') }),
   );
   const { env: model, name } = await modelSettings(environment, dataDir);
+  const comioDir = join(dataDir, 'comio');
+  building.use(createDockerWorld(namespaceOf({ dataDir: comioDir })));
   const { SLACK_APP_TOKEN: _socketMode, ...overHttp } = slack.env;
   const service = building.use(
     await startService({
-      COMIO_DATA_DIR: join(dataDir, 'comio'),
+      COMIO_DATA_DIR: comioDir,
       SLACK_UPDATE_MS: '700',
       GITHUB_UPDATE_MS: '700',
       ...(environment.DOCKER_HOST ? { DOCKER_HOST: environment.DOCKER_HOST } : {}),

@@ -24,7 +24,8 @@ import { z } from 'zod';
  *   is a request the script does not know, unless it is Comio's own ("Comio: …").
  * - The first of a step's `variants` whose conditions all hold takes the place of the step's text and calls.
  * - `captures` take the last match of their first group from the scenario's messages of user and tools; `{{name}}`
- *   stands for it in texts and, at any depth, in the strings of tool inputs.
+ *   stands for it in texts and, at any depth, in the strings of tool inputs; a string that is `{{#name}}` and nothing
+ *   else becomes the number.
  * - `delayMs` (milliseconds) is how long an answer takes; without it none.
  */
 
@@ -80,4 +81,6 @@ export type ScriptStep = z.output<typeof step>;
 export type ScriptCondition = z.output<typeof condition>;
 
 export const PLACEHOLDER = /\{\{\s*(\w+)\s*\}\}/g;
-const placeholders = (text: string) => [...text.matchAll(PLACEHOLDER)].map((match) => match[1] ?? '');
+export const NUMBER = /^\{\{#(\w+)\}\}$/;
+const placeholders = (text: string) =>
+  [...text.matchAll(/\{\{\s*#?(\w+)\s*\}\}/g)].map((match) => match[1] ?? '');

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { LlmError, type ModelMessage, type ModelRequest, type Provider, type ToolCall } from '../llm.ts';
 import type { ProviderFactory } from '../provider-factory.ts';
 import {
+  NUMBER,
   PLACEHOLDER,
   type Scenario,
   type Script,
@@ -180,7 +181,10 @@ const filler = (scenario: Scenario, since: readonly ModelMessage[]) => (text: st
   });
 
 function fillAll(value: unknown, fill: (text: string) => string): unknown {
-  if (typeof value === 'string') return fill(value);
+  if (typeof value === 'string') {
+    const [, number] = NUMBER.exec(value) ?? [];
+    return number === undefined ? fill(value) : Number(fill(`{{${number}}}`));
+  }
   if (Array.isArray(value)) return value.map((item) => fillAll(item, fill));
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fillAll(item, fill)]));

@@ -139,10 +139,13 @@ const diagnose: Stage = {
       return /Root cause/i.test(now) ? now : undefined;
     });
     if (!text.includes(bug.file)) throw new Error(`the diagnosis does not name ${bug.file}:\n${text}`);
-    const cited = new Set([...text.matchAll(/\[(\d+)\]/g)].map(([, number]) => number));
+    const said = text.split('\n').filter((line) => !/^\W*\[\d+\]/.test(line));
+    const cited = new Set([...said.join('\n').matchAll(/\[(\d+)\]/g)].map(([, number]) => number));
+    if (!/1 statement without evidence was left out/.test(text))
+      throw new Error(`what the model made up was not left out:\n${text}`);
     if (cited.size === 0) throw new Error(`the diagnosis cites no evidence:\n${text}`);
     const [, count = '?'] = /Gathered (\d+) pieces/.exec(text) ?? [];
-    return `names ${bug.file}, cites ${cited.size} of ${count} pieces of evidence`;
+    return `names ${bug.file}, cites ${cited.size} of ${count} pieces of evidence; what the model made up was left out`;
   },
 };
 
@@ -159,9 +162,8 @@ const repair: Stage = {
       (text) => /\[Approve\]/.test(text) && /\[Reject\]/.test(text),
     );
     const text = textOf(approval);
-    for (const needed of ['large-orders.test.js', 'exit code 1', 'exit code 0'])
-      if (!text.toLowerCase().includes(needed))
-        throw new Error(`the question does not show ${needed}:\n${text}`);
+    for (const needed of [bug.reproduction.command, 'before the change: exit 1', 'after it: exit 0'])
+      if (!text.includes(needed)) throw new Error(`the question does not show ${needed}:\n${text}`);
     await press(world, terminal, approval, { id: 'approval-approve', label: 'Approve' });
     const on = { owner: world.github.org, repo: REPOSITORY };
     const pull = await seen(terminal, 'Comio opens the pull request', async () =>

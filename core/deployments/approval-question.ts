@@ -5,6 +5,7 @@ import type { Schema } from '../store/schema.ts';
 import { type Release, shortSha } from './environments.ts';
 import type { Hosts } from './host.ts';
 import type { RolloutJournal } from './rollout-journal.ts';
+import { variablesText } from './variables.ts';
 
 /** What people are asked before something goes to production: everything the digest is made of, and what is there now. */
 export async function approvalQuestion(
@@ -21,6 +22,7 @@ export async function approvalQuestion(
     .where('environment.id', '=', environment.id)
     .executeTakeFirst();
   const commit = shortSha(release.commit_sha);
+  const variables = variablesText(release.variables?.[environment.name]);
   const verb = deployment.kind === 'rollback' ? 'Roll back to' : 'Deploy';
   const compare =
     project.html_url !== null && live && live.commit_sha !== release.commit_sha
@@ -52,6 +54,7 @@ export async function approvalQuestion(
               label: 'Built by',
               value: release.recipe === 'Dockerfile' ? 'Dockerfile' : `recipe for ${release.recipe}`,
             },
+            ...(variables === undefined ? [] : [{ label: 'Variables', value: variables }]),
             { label: 'Image', value: `\`${oneLine(release.image ?? '', 80)}\`` },
             { label: 'Now live', value: live ? `\`${shortSha(live.commit_sha)}\`` : 'nothing' },
             { label: 'Asked by', value: oneLine(deployment.requested_by.name, 40) },

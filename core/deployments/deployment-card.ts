@@ -3,6 +3,7 @@ import type { Project } from '../projects/projects.ts';
 import { oneLine } from '../runs/tools/truncate.ts';
 import { type Deployment, type Environment, isOpen, type Release, shortSha } from './environments.ts';
 import type { DeploymentState } from './tables.ts';
+import { variablesText } from './variables.ts';
 
 /** Everything a deployment's messages are made from: its rows. The same rows, the same card. */
 export interface DeploymentView {
@@ -129,11 +130,15 @@ function planOf({ deployment, environment }: DeploymentView): PlanItem[] {
   return [...items, ...toCome.map((text): PlanItem => ({ text, state: 'pending' }))];
 }
 
-const fieldsOf = ({ url, previous }: DeploymentView, release: Release) => [
-  { label: 'URL', value: url },
-  { label: 'Commit', value: `\`${shortSha(release.commit_sha)}\`` },
-  { label: 'Before', value: previous ? `\`${shortSha(previous.commit_sha)}\`` : 'nothing' },
-];
+function fieldsOf({ url, previous, environment }: DeploymentView, release: Release) {
+  const variables = variablesText(release.variables?.[environment.name]);
+  return [
+    { label: 'URL', value: url },
+    { label: 'Commit', value: `\`${shortSha(release.commit_sha)}\`` },
+    { label: 'Before', value: previous ? `\`${shortSha(previous.commit_sha)}\`` : 'nothing' },
+    ...(variables === undefined ? [] : [{ label: 'Variables', value: variables }]),
+  ];
+}
 
 /** The sentence, and below it the end of what was printed. */
 function problemOf(error: string): Block[] {

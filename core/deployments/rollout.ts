@@ -19,6 +19,7 @@ import { type RolloutJournal, StopRequested, takeDeployment } from './rollout-jo
 import type { Routes } from './routes.ts';
 import type { Show } from './show.ts';
 import type { Source } from './source.ts';
+import { BadVariables, readVariables } from './variables.ts';
 
 export interface RolloutDeps {
   db: Kysely<Schema>;
@@ -121,6 +122,7 @@ export function createRollout(deps: RolloutDeps): (deploymentId: string, job: Ab
     await journal.begin('Building the image');
     if (journal.environment.name !== 'production') await deps.record(journal.deployment.id);
     const source = await deps.source.archive(journal.project, release.commit_sha, signal);
+    const variables = await readVariables(source);
     const live = liveDetail(journal);
     const built = await target
       .build({ key: release.id, source, onProgress: live.show, signal })
@@ -129,10 +131,14 @@ export function createRollout(deps: RolloutDeps): (deploymentId: string, job: Ab
     deps.log.debug({ deployment: journal.deployment.id, image }, 'image built, not noted yet');
     const how = recipe === 'Dockerfile' ? 'the Dockerfile' : `the recipe for ${recipe}`;
     await journal.write((trx) =>
-      trx.updateTable('release').set({ image, port, recipe }).where('id', '=', release.id).execute(),
+      trx
+        .updateTable('release')
+        .set({ image, port, recipe, variables: toJson(variables) })
+        .where('id', '=', release.id)
+        .execute(),
     );
     await journal.end(`Built by ${how}`);
-    return { ...release, image, port, recipe };
+    return { ...release, image, port, recipe, variables };
   }
 
   /** True when people approved exactly this. Else they are asked, and the deployment waits for them. */
@@ -144,6 +150,7 @@ export function createRollout(deps: RolloutDeps): (deploymentId: string, job: Ab
       commit: release.commit_sha,
       image: release.image,
       recipe: release.recipe,
+      variables: release.variables?.[environment.name] ?? {},
       requester: deployment.requested_by.id,
     });
     if (deployment.approval_id !== null) return mustBeApproved(deployment.approval_id, digest);
@@ -184,7 +191,7 @@ export function createRollout(deps: RolloutDeps): (deploymentId: string, job: Ab
         environment: environment.name,
         commit: release.commit_sha,
       },
-      env: { PORT: String(release.port) },
+      env: { ...release.variables?.[environment.name], PORT: String(release.port) },
       limits: deps.limits,
     };
   };
@@ -309,6 +316,7 @@ class NotApproved extends Error {
 const isExpected = (error: unknown): error is Error =>
   error instanceof Unhealthy ||
   error instanceof NotApproved ||
+  error instanceof BadVariables ||
   error instanceof ForgeError ||
   (error instanceof TargetError && error.code !== 'unavailable') ||
   (error instanceof SandboxError && error.code === 'git_failed');

@@ -1,6 +1,7 @@
 import type { Generated } from 'kysely';
 import type { Person } from '../conversations/surface.ts';
 import type { Json, Nullable, NullableJson, NullableTime, Time } from '../store/columns.ts';
+import type { Variables } from './variables.ts';
 
 /** Where releases of a project run; one deployment is live in it at a time. */
 export interface EnvironmentTable {
@@ -24,6 +25,8 @@ export interface ReleaseTable {
   image: Nullable<string>;
   port: Nullable<number>;
   recipe: Nullable<string>;
+  /** What the commit gives its app, by environment; null until it was read. */
+  variables: NullableJson<Variables>;
   created_at: Time;
 }
 

@@ -9,6 +9,7 @@ import type { Shown } from '../../support/memory-surface.ts';
 import { silentLog } from '../../support/silent-log.ts';
 
 const textOf = (card: Card) => `${card.title}\n${JSON.stringify(card.blocks)}\n${card.footer ?? ''}`;
+const NO_CARD: Card = { title: '', tone: 'neutral', blocks: [], actions: [] };
 const live = (shown: readonly Shown[]) => shown.filter(({ key }) => key.startsWith('deployment:'));
 const outcomes = (shown: readonly Shown[]) => shown.filter(({ key }) => key.startsWith('deployed:'));
 const questions = (shown: readonly Shown[]) => shown.filter(({ key }) => key.startsWith('approval:'));
@@ -163,6 +164,35 @@ describe('deployments', () => {
     await at.chat.until((shown) =>
       live(shown).some(({ card }) => textOf(card).includes('Approved by grace')),
     );
+  });
+
+  it('gives the app what its commit says for the environment, shows it, and asks about it', async () => {
+    const app = (env: unknown) => ({
+      ...goodApp('first'),
+      'server.mjs': goodApp('first')['server.mjs']?.replace("'first'", 'process.env.GREETING') ?? '',
+      '.comio/deploy.json': JSON.stringify({ env }),
+    });
+    await using at = await world(
+      app({ staging: { GREETING: 'hello' }, production: { GREETING: 'welcome' } }),
+    );
+    await at.deploy('deploy staging');
+    expect(await at.open(`${at.repo}-staging.localhost`)).toEqual({ status: 200, body: 'hello' });
+    await at.chat.until((shown) => textOf(live(shown)[0]?.card ?? NO_CARD).includes('`GREETING=hello`'));
+
+    await at.chat.say('deploy production');
+    const question = await at.chat.until((shown) => questions(shown)[0]);
+    expect(textOf(question.card)).toContain('`GREETING=welcome`');
+    // Were it another than people saw, it would not be deployed.
+    const changed = { variables: JSON.stringify({ production: { GREETING: 'other' } }) };
+    await at.comio.db.updateTable('release').set(changed).execute();
+    await at.chat.press(question.card, APPROVAL_ACTIONS.approve, { user: 'grace' });
+    const refused = await at.chat.until((shown) => outcomes(shown)[1]);
+    expect(textOf(refused.card)).toContain('What was approved is not what would be deployed now');
+
+    await at.push(app({ staging: { PORT: '1' } }));
+    const bad = await at.deploy('deploy staging');
+    expect(textOf(bad)).toContain('PORT is given by Comio');
+    expect((await at.open(`${at.repo}-staging.localhost`)).body).toBe('hello');
   });
 
   it('says who rejected it', async () => {

@@ -36,6 +36,11 @@ export interface RuleSettings {
   window: string;
   /** How long something must be so before it is an alert. */
   hold: string;
+  /**
+   * The same of not answering: longer than Prometheus scrapes an instance that was replaced. It takes targets over every
+   * 5 s at the most (`updatert` in its discovery/manager.go), whatever their refresh interval.
+   */
+  downHold: string;
   /** Over which memory is seen to grow. */
   growthWindow: string;
   /** Cores a process may use; below what its container may, or that is never seen. */
@@ -62,7 +67,7 @@ export const PRODUCTION: {
     groupInterval: '1m',
     repeatInterval: '4h',
   },
-  rules: { window: '2m', hold: '1m', growthWindow: '30m', busyCores: 0.8 },
+  rules: { window: '2m', hold: '1m', downHold: '1m', growthWindow: '30m', busyCores: 0.8 },
 };
 
 /** prometheus.yml: https://prometheus.io/docs/prometheus/latest/configuration/configuration/ */
@@ -130,7 +135,7 @@ const SELECTOR =
  * recorded is 0 where nothing fails (not absent), so that detectors know the healthy band. An alert's annotation
  * `query` is the series it is about: https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/
  */
-export function httpRules({ window, hold, growthWindow, busyCores }: RuleSettings): string {
+export function httpRules({ window, hold, downHold, growthWindow, busyCores }: RuleSettings): string {
   return `# Rules for every app that Comio deploys and that has the usual HTTP metrics.
 groups:
   - name: http
@@ -180,7 +185,7 @@ groups:
 
       - alert: AppDown
         expr: min by (${BY}) (up{app!=""}) == 0
-        for: ${hold}
+        for: ${downHold}
         labels:
           severity: critical
         annotations:

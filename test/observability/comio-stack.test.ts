@@ -42,6 +42,8 @@ const dashboard = z.object({
   panels: z.array(panel),
 });
 
+const TRIED = join(import.meta.dirname, 'comio-alerts.test.yml');
+
 const exposed = async (): Promise<Set<string>> => {
   const text = await createMetrics().scrape(async () => ({ ready: true, readings: [] }));
   const names = familiesOf(text).flatMap(({ name, type }) =>
@@ -69,7 +71,7 @@ function metricsIn(expression: string): string[] {
 describe('the alert rules', () => {
   it('are rules to promtool, and fire when they should and only then', async () => {
     expect(await promtool('check', 'rules', 'comio-alerts.yml')).toContain('8 rules found');
-    expect(await promtool('test', 'rules', 'comio-alerts.test.yml')).toContain('SUCCESS');
+    expect(await promtool('test', 'rules', TRIED)).toContain('SUCCESS');
   });
 
   it('ask for metrics that the service has, and each is tried both ways', async () => {
@@ -77,7 +79,7 @@ describe('the alert rules', () => {
     const { groups } = parse(read('comio-alerts.yml')) as {
       groups: { rules: { alert: string; expr: string }[] }[];
     };
-    const tried = read('comio-alerts.test.yml');
+    const tried = readFileSync(TRIED, 'utf8');
     for (const { alert, expr } of groups.flatMap(({ rules }) => rules)) {
       expect(
         metricsIn(expr).filter((name) => !known.has(name)),

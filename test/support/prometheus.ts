@@ -64,7 +64,7 @@ export async function startPrometheus(options: PrometheusStackOptions): Promise<
     writeFile(place('token'), token, { mode: 0o600 }),
     writeFile(
       place('http-rules.yml'),
-      httpRules({ window, hold: '2s', growthWindow: '1m', busyCores: BUSY_CORES }),
+      httpRules({ window, hold: '2s', downHold: '12s', growthWindow: '1m', busyCores: BUSY_CORES }),
     ),
   ]);
   await writeFile(

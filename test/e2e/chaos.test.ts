@@ -6,8 +6,10 @@ import { text } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
+import { namespaceOf } from '#core/deployments/namespace.ts';
 import { buildShopRepository } from '#observability/demo-app/history.ts';
 import { createTraffic } from '#observability/demo-app/traffic.ts';
+import { createDockerWorld } from '../adapters/targets/docker-world.ts';
 import { freePort } from '../support/free-port.ts';
 import { type PrometheusStack, startPrometheus } from '../support/prometheus.ts';
 import { createServiceWorld, type ServiceWorld } from '../support/service-world.ts';
@@ -61,6 +63,8 @@ const scrapesOf = async (prometheus: PrometheusStack): Promise<number> => {
 it('says nothing of a healthy shop, and opens one incident with a plot when orders fail', {
   timeout: 600_000,
 }, async () => {
+  // What was deployed is there until the service has ended.
+  await using deployed = new AsyncDisposableStack();
   await using held = new AsyncDisposableStack();
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
@@ -77,6 +81,7 @@ it('says nothing of a healthy shop, and opens one incident with a plot when orde
       }),
     }),
   );
+  deployed.use(createDockerWorld(namespaceOf({ dataDir: world.dataDir })));
   const { path } = held.use(await createTempDir());
   await publishShop(world, join(path, 'shop'));
   const host = `${APP}.localhost:${port}`;

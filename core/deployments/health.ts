@@ -15,12 +15,14 @@ export interface HealthTiming {
 
 /** As many good answers in a row make an instance healthy. */
 export const GOOD_CHECKS = 2;
+/** Where health is asked for, until a path is there. */
+const PATHS = ['/healthz', '/health', '/'];
 /** Milliseconds for one answer. */
 const ANSWER_MS = 5000;
 
 /**
- * Resolves when the instance has answered well twice in a row: `GET /health` with 2xx or 3xx; where there is no such
- * path, `GET /`. Throws {@link Unhealthy} when it has ended or the time is up.
+ * Resolves when the instance has answered well twice in a row: with 2xx or 3xx to the first of
+ * `GET /healthz`, `GET /health`, `GET /` that is not 404. Throws {@link Unhealthy} when it has ended or the time is up.
  */
 export async function untilHealthy(options: {
   instance: () => Promise<Instance | undefined>;
@@ -61,9 +63,14 @@ async function check(
       await response.body?.cancel();
       return response.status;
     };
-    const health = await get('/health');
-    const [path, status] = health === 404 ? ['/', await get('/')] : ['/health', health];
-    return { good: status >= 200 && status < 400, said: `GET ${path} is answered with ${status}` };
+    let said = '';
+    for (const path of PATHS) {
+      const status = await get(path);
+      if (status >= 200 && status < 400) return { good: true, said };
+      said = `GET ${path} is answered with ${status}`;
+      if (status !== 404) break;
+    }
+    return { good: false, said };
   } catch (error) {
     signal.throwIfAborted();
     const cause =

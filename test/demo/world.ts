@@ -1,7 +1,7 @@
 import { execFile as execFileCallback } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { get } from 'node:http';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -34,8 +34,8 @@ export interface World extends AsyncDisposable {
   deployed(): Promise<{ app: string; commit: string; address: string }[]>;
   /** The Host header of a deployed app. */
   hostOf(app: string): string;
-  /** Asks a deployed app, through Comio's proxy, as anybody would. */
-  ask(app: string, path: string): Promise<{ status: number; body: string }>;
+  /** Asks a deployed app, through Comio's proxy, as anybody would; with a body by POST. */
+  ask(app: string, path: string, body?: unknown): Promise<{ status: number; body: string }>;
   /** Ends it with the world. */
   keep(what: AsyncDisposable): void;
   /** Clones a branch into a sandbox of its own, as anybody could, and runs the command there. */
@@ -140,7 +140,7 @@ export async function createWorld(
         address: targets[0] ?? '',
       }));
     },
-    ask: (app, path) => askThroughProxy(service.url, hostOf(app), path),
+    ask: (app, path, body) => askThroughProxy(service.url, hostOf(app), path, body),
     keep: (what) => void held.use(what),
     async tryOut(repository, branch, command) {
       tries += 1;
@@ -184,11 +184,18 @@ async function watchShop(
 }
 
 /** fetch sets no Host header. */
-function askThroughProxy(url: string, host: string, path: string): Promise<{ status: number; body: string }> {
+function askThroughProxy(
+  url: string,
+  host: string,
+  path: string,
+  body: unknown,
+): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
-    get(new URL(path, url), { headers: { host } }, (response) => {
-      text(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject);
-    }).on('error', reject);
+    const method = body === undefined ? 'GET' : 'POST';
+    const asked = request(new URL(path, url), { method, headers: { host } }, (response) => {
+      text(response).then((said) => resolve({ status: response.statusCode ?? 0, body: said }), reject);
+    });
+    asked.on('error', reject).end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
 

@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
+import { chooseRecipe } from '#adapters/targets/recipe.ts';
 import { listTemplates, loadTemplate, type Template } from '#sandbox/templates.ts';
 import { createTempDir } from '#test/support/temp-dir.ts';
 import { freePort } from '../support/free-port.ts';
@@ -35,7 +36,7 @@ async function run(command: string, cwd: string): Promise<{ code: number | strin
   }
 }
 
-/** What the Dockerfile starts, and a change that the template's tests have to notice. */
+/** What a deployment starts, and a change that the template's tests have to notice. */
 const FACTS: Record<
   string,
   { start: [string, ...string[]]; break: [path: string, from: string, to: string]; passes: RegExp }
@@ -88,9 +89,14 @@ describe.each(Object.entries(FACTS))('template %s', (name, { start, break: [path
     await using directory = await createTempDir();
     const { files } = await loadTemplate(name, { projectName: NAME });
     await write(directory.path, files);
-    expect(files.find((file) => file.path === 'Dockerfile')?.content).toContain(
-      `CMD ${JSON.stringify(start).replaceAll(',', ', ')}`,
-    );
+    const tree = {
+      files: new Set(files.map(({ path }) => path)),
+      texts: new Map(files.map(({ path, content }) => [path, content])),
+    };
+    expect(chooseRecipe(tree)).toMatchObject({
+      command: expect.stringMatching(new RegExp(`; ${start.join(' ')}$`)),
+      install: [],
+    });
     const port = await freePort();
     const [program, ...args] = start;
     const env = { ...environment, PORT: String(port) };
@@ -110,7 +116,7 @@ describe.each(Object.entries(FACTS))('template %s', (name, { start, break: [path
     const { files, description } = await loadTemplate(name, { projectName: NAME });
     expect(description).not.toBe('');
     const paths = files.map((file) => file.path);
-    expect(paths).toEqual(expect.arrayContaining(['README.md', 'Dockerfile', '.gitignore', '.dockerignore']));
+    expect(paths).toEqual(expect.arrayContaining(['README.md', '.gitignore']));
     expect(paths).toEqual([...paths].sort());
     expect(files.filter(({ content }) => content.includes('{{'))).toEqual([]);
     expect(files.find((file) => file.path === 'README.md')?.content).toMatch(/^# creme-brulee-recipes\n/);

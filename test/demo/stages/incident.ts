@@ -4,6 +4,7 @@ import { createTraffic, type Traffic } from '#observability/demo-app/traffic.ts'
 import type { SlackMessage } from '../../peers/slack.ts';
 import type { Terminal } from '../terminal.ts';
 import type { Watched, World } from '../world.ts';
+import { deploy } from './deploy.ts';
 import { answered, only, PATIENCE_MS, press, type Stage, say, textOf, tsOf } from './stage.ts';
 
 const REPOSITORY = 'shop';
@@ -41,27 +42,6 @@ async function seen<T>(terminal: Terminal, what: string, see: () => Promise<T | 
   }
 }
 
-/** Deploys what `main` is, and reads from outside what is live then. */
-async function deploy(world: World, terminal: Terminal, sha: string): Promise<string> {
-  const thread = kept(shared.thread);
-  const before = await tsOf(world, thread);
-  await say(world, terminal, '@comio deploy staging', thread);
-  const end = await answered(
-    world,
-    terminal,
-    thread,
-    'Comio builds, starts, checks and swaps',
-    (text) => /is live in staging|keeps serving|Nothing is live there/.test(text),
-    before,
-  );
-  if (!/is live in staging/.test(textOf(end))) throw new Error(textOf(end));
-  const { commit } = kept((await world.deployed()).find(({ app }) => app === ENVIRONMENT));
-  if (commit !== sha) throw new Error(`${commit} is live instead of ${sha}`);
-  const { status } = await world.ask(ENVIRONMENT, '/health');
-  if (status !== 200) throw new Error(`the live URL answers with ${status}`);
-  return `${sha.slice(0, 7)} runs in the container, /health answers 200`;
-}
-
 const goLive: Stage = {
   part: 'incident',
   title: 'A shop goes live, and customers come',
@@ -71,7 +51,7 @@ const goLive: Stage = {
     const thread = await say(world, terminal, `@comio import ${org}/${REPOSITORY}`);
     shared.thread = thread;
     await answered(world, terminal, thread, 'Comio imports the repository', (text) => /Imported/.test(text));
-    const live = await deploy(world, terminal, history.goodCommit);
+    const live = await deploy(world, terminal, { thread, app: ENVIRONMENT, sha: history.goodCommit });
     shared.traffic = createTraffic({
       baseUrl: world.service.url,
       host: world.hostOf(ENVIRONMENT),
@@ -105,7 +85,7 @@ const notice: Stage = {
       text: `pushes ${history.badCommit.slice(0, 7)} to main: ${kept(history.commits.at(-1)).message}`,
     });
     const before = await tsOf(world, thread);
-    await deploy(world, terminal, history.badCommit);
+    await deploy(world, terminal, { thread, app: ENVIRONMENT, sha: history.badCommit });
     const since = Date.now();
     const alert = await seen(terminal, 'Prometheus sees requests fail, Alertmanager tells', async () =>
       (await prometheus.alerts()).find(({ labels }) => labels.app === ENVIRONMENT),
@@ -200,7 +180,8 @@ const recover: Stage = {
       byBot: false,
       text: `merges #${on.number} as ${sha.slice(0, 7)}`,
     });
-    const live = await deploy(world, terminal, sha);
+    const thread = kept(shared.thread);
+    const live = await deploy(world, terminal, { thread, app: ENVIRONMENT, sha });
     await seen(terminal, 'Comio watches the same series', async () => {
       const text = await incidentText(world);
       if (/Not resolved/.test(text)) throw new Error(text);

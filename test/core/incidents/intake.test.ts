@@ -106,7 +106,7 @@ forEachStore((_kind, open) => {
     await using database = await open();
     const shop = await deployShop(database);
     const answers = diagnosing(NOTHING_FOUND);
-    await using world = await openIncidents(database, { model: answers });
+    await using world = await openIncidents(database, { model: answers, quietMs: 300 });
     await world.start();
     const tell = teller(world, shop.environmentId);
     await tell('firing', 0);

@@ -8,16 +8,13 @@ import { chooseModel } from '#adapters/llm/choose-model.ts';
 import { type RetryOptions, withRetry } from '#adapters/llm/retry.ts';
 import { metricsSources } from '#adapters/queries/index.ts';
 import type { MetricsSource } from '#adapters/queries/metrics-source.ts';
-import { targets } from '#adapters/targets/index.ts';
 import type { Target } from '#adapters/targets/target.ts';
 import type { Logger } from '#observability/log.ts';
 import { createMetrics } from '#observability/metrics.ts';
 import type { Redactor } from '#observability/redact.ts';
 import { openTracing } from '#observability/tracing.ts';
-import { createDockerClient } from '#sandbox/docker-client.ts';
 import { drivers } from '#sandbox/drivers/index.ts';
 import { createGitTransport } from '#sandbox/git-transport.ts';
-import { ensureImage } from '#sandbox/image/image.ts';
 import type { SandboxDriver } from '#sandbox/sandbox.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { createApprovals } from './approvals/approvals.ts';
@@ -30,7 +27,7 @@ import type { Receive, Surface, SurfaceName } from './conversations/surface.ts';
 import { createDeployments } from './deployments/deployments.ts';
 import { mountDiscovery } from './deployments/discovery.ts';
 import { createHosts } from './deployments/host.ts';
-import { namespaceOf } from './deployments/namespace.ts';
+import { createHostTarget } from './deployments/host-target.ts';
 import type { AppProxy } from './deployments/proxy.ts';
 import { createMonitor } from './incidents/monitor.ts';
 import { createIncidentsPart } from './incidents/part.ts';
@@ -50,6 +47,7 @@ import { type Database, openDatabase } from './store/database.ts';
 import { openJobs } from './store/jobs.ts';
 import { migrate } from './store/migrate.ts';
 import { queues } from './store/queues.ts';
+import { startWork } from './work.ts';
 
 const MODEL_RETRY: RetryOptions = {
   attempts: 4,
@@ -200,7 +198,16 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
     settings: { stepMs: config.DETECT_STEP_SECONDS * 1000 },
     log,
   });
-  const target = given.target ?? building.use(dockerTarget(config, log));
+  const target =
+    given.target ??
+    building.use(
+      createHostTarget({
+        dockerHost: config.DOCKER_HOST,
+        databaseUrl: config.DATABASE_URL,
+        dataDir: config.COMIO_DATA_DIR,
+        log,
+      }),
+    );
   const deployments = building.use(
     createDeployments({
       db,
@@ -243,7 +250,7 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
     redact,
     log,
   });
-  const { dispatch, giveUp } = createDispatch({
+  const dispatch = createDispatch({
     db,
     outbox,
     stops,
@@ -313,77 +320,25 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
 
   async function start(list: readonly Surface[]): Promise<void> {
     await incidents.start();
-    await jobs.work(
-      'monitor',
-      { concurrency: 2, onDead: ({ environmentId }, error) => monitor.giveUp(environmentId, error) },
-      ({ environmentId }, signal) => monitor.look(environmentId, signal),
-    );
-    await monitor.start();
     for (const surface of list) {
       surfaces.set(surface.name, surface);
       for (const result of ['ok', 'error', 'dead']) metrics.sends.inc({ surface: surface.name, result }, 0);
       surface.mount(app);
     }
-    await jobs.work(
-      'inbox',
-      { concurrency: 4, onDead: ({ messageId }) => giveUp(messageId) },
-      ({ messageId }) => dispatch(messageId),
-    );
-    await jobs.work(
-      'outbox',
-      {
-        concurrency: 4,
-        onDead: async ({ conversationId }, error) => {
-          log.error(
-            { conversationId, error },
-            'delivery failed again and again; it goes on with the next message',
-          );
-        },
-      },
-      ({ conversationId }, signal) => outbox.deliver(conversationId, signal),
-    );
-    await jobs.work(
-      'run',
-      { concurrency: config.WORKERS, onDead: ({ runId }, error) => engine.giveUp(runId, error) },
-      ({ runId }, signal) => engine.advance(runId, signal),
-    );
-    await jobs.work(
-      'approval',
-      {
-        concurrency: 1,
-        // Whoever presses too late is still told so.
-        onDead: async ({ approvalId }, error) =>
-          log.error({ approvalId, error }, 'a question did not expire'),
-      },
-      ({ approvalId }) => approvals.expire(approvalId),
-    );
     await deployments.start();
-    await jobs.work(
-      'deployment',
-      {
-        concurrency: config.WORKERS,
-        onDead: ({ deploymentId }, error) => deployments.giveUp(deploymentId, error),
-      },
-      ({ deploymentId }, signal) => deployments.advance(deploymentId, signal),
-    );
-    await jobs.work(
-      'logs',
-      {
-        concurrency: 2,
-        onDead: async ({ deploymentId }, error) => log.error({ deploymentId, error }, 'logs were not read'),
-      },
-      deployments.showLogs,
-    );
-    await jobs.work(
-      'remediation',
-      { concurrency: 2, onDead: ({ remediationId }, error) => remediation.giveUp(remediationId, error) },
-      ({ remediationId }, signal) => remediation.advance(remediationId, signal),
-    );
-    await jobs.work(
-      'watch',
-      { concurrency: 2, onDead: ({ watchId }, error) => watch.giveUp(watchId, error) },
-      ({ watchId }, signal) => watch.advance(watchId, signal),
-    );
+    await startWork(jobs, {
+      dispatch,
+      outbox,
+      engine,
+      approvals,
+      deployments,
+      remediation,
+      watch,
+      monitor,
+      concurrency: config.WORKERS,
+      log,
+    });
+    await monitor.start();
     await Promise.all(list.map((surface) => surface.start()));
     started = true;
   }
@@ -397,18 +352,4 @@ export async function createComio({ config, log, ...given }: Parts): Promise<Com
     start,
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
-}
-
-/** Apps on the Docker of this host. What another database deployed there is none of this one's. */
-function dockerTarget(config: Config, log: Logger): Target {
-  const docker = createDockerClient(config.DOCKER_HOST);
-  const namespace = namespaceOf({ databaseUrl: config.DATABASE_URL, dataDir: config.COMIO_DATA_DIR });
-  // The image of the sandboxes has Node and Python, too.
-  const onProgress = (phase: string) => log.info({ phase }, 'the base image of deployed apps');
-  return targets.docker({
-    docker,
-    baseImage: () => ensureImage(docker, { log, onProgress }),
-    log,
-    namespace,
-  });
 }

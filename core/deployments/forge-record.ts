@@ -59,7 +59,8 @@ export function createForgeRecord(deps: {
           production: row.environment === 'production',
           description: `${shortSha(row.commit_sha)} to ${row.environment}`,
         }));
-      log.debug({ deployment: row.id }, 'recorded on the forge, not noted yet');
+      if (row.forge_deployment === null)
+        log.debug({ deployment: row.id }, 'recorded on the forge, not noted yet');
       await note({ forge_deployment: id });
       const url = deps.hosts.urlOf(row.host);
       await deployments.tell(ref, id, { status, ...(status === 'success' ? { url } : {}) });

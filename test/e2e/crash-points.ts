@@ -14,6 +14,23 @@ const PLAIN = new Set([
   'pushed from a sandbox',
   'pushed, not noted yet',
   'pull request open, not noted yet',
+  'image built, not noted yet',
+  'instance started, not noted yet',
+  'instance stopped, not noted yet',
+  'recorded on the forge, not noted yet',
+  'a deployment is live',
+  'the deployment waits for people',
+  'evidence stored',
+  'the model answered, not noted yet',
+  'an incident was diagnosed',
+  'working on a fix',
+  'the fix waits for people',
+  'people are asked',
+  'a question was closed',
+  'the fix is a pull request',
+  'the fix is live, and watched',
+  'watch looked',
+  'the watch is over',
 ]);
 
 const SENDS = new Set(['sending', 'sent, not noted yet', 'sent']);
@@ -24,6 +41,9 @@ function pointOf(record: LogRecord): string | undefined {
   if (msg === 'message received') return record.result === 'claimed' ? 'message claimed' : undefined;
   if (msg === 'step begun') return `step ${record.step} begun, ${kindOf(record)}`;
   if (msg === 'intent noted' || msg === 'step ended') return `step ${record.step}: ${msg}`;
+  if (msg === 'phase begun' || msg === 'phase ended') return `${msg}: ${withoutCommit(String(record.phase))}`;
+  if (msg === 'the forge was told, not noted yet') return `${msg}: ${record.status}`;
+  if (msg === 'a signal was taken in') return `${msg}: ${record.taken}`;
   return SENDS.has(msg) ? `${msg}: ${messageOf(String(record.key))}` : undefined;
 }
 
@@ -31,10 +51,14 @@ function pointOf(record: LogRecord): string | undefined {
 const kindOf = ({ title, kind }: LogRecord): string =>
   `${kind} "${String(title).replace(/\b[\w-]+\/[\w-]+$/, '…')}"`;
 
+const withoutCommit = (phase: string): string => phase.replace(/\b[0-9a-f]{7}\b/, '…');
+
 function messageOf(key: string): string {
   if (key.startsWith('turn:')) return 'live card';
   if (key.startsWith('final:')) return 'final message';
   if (key.startsWith('reply:')) return 'reply';
+  const about = /^(deployment|deployed|approval|incident|remediation|watch):/.exec(key)?.[1];
+  if (about !== undefined) return about;
   return /^react:(\w+)/.exec(key)?.[1] ?? key;
 }
 

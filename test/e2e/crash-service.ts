@@ -30,6 +30,14 @@ export interface CrashingService extends AsyncDisposable {
 const HOOK = new URL('crash-hook.ts', import.meta.url);
 const POLL_MS = 100;
 
+/** One sample of the service's metrics; NaN where it is not there. */
+export const sample = (metrics: string, name: string): number =>
+  Number(new RegExp(`^${name} (\\d+)`, 'm').exec(metrics)?.[1] ?? Number.NaN);
+
+/** Turns that are open and messages that are to be sent. */
+export const turnsAndSends = (metrics: string): number =>
+  sample(metrics, 'comio_turns_open') + sample(metrics, 'comio_outbox_pending');
+
 /**
  * Starts it on points written into `directory`. It is started again on the same data whenever it was killed, as a process
  * supervisor does it; with `restart: false` it stays down until `revive`. `onUp` is told every new process's address.
@@ -40,6 +48,8 @@ export async function startCrashingService(options: {
   onUp: (url: string) => void;
   onDown?: () => void;
   restart?: boolean;
+  /** What is left to do, by the service's metrics; default: open turns and what is to be sent. */
+  left?: (metrics: string) => number;
 }): Promise<CrashingService> {
   const file = join(options.directory, 'points');
   const hits = `${file}.hit`;
@@ -108,10 +118,7 @@ export async function startCrashingService(options: {
     if (!service) return undefined;
     try {
       const answer = await fetch(`${service.url}/metrics`, { signal: AbortSignal.timeout(5000) });
-      const text = await answer.text();
-      const value = (gauge: string) =>
-        Number(new RegExp(`^${gauge} (\\d+)`, 'm').exec(text)?.[1] ?? Number.NaN);
-      return value('comio_turns_open') + value('comio_outbox_pending');
+      return (options.left ?? turnsAndSends)(await answer.text());
     } catch {
       // It was killed meanwhile.
       return undefined;

@@ -15,9 +15,8 @@ export interface DockerWorld extends AsyncDisposable {
 }
 
 /** A namespace of its own on the daemon; everything in it is removed when disposed. */
-export function createDockerWorld(): DockerWorld {
+export function createDockerWorld(namespace = `comio-test-${randomBytes(6).toString('hex')}`): DockerWorld {
   const docker = dockerClient();
-  const namespace = `comio-test-${randomBytes(6).toString('hex')}`;
   const baseImage = () => ensureImage(docker, { log: silentLog, onProgress: () => undefined });
   return {
     docker,

@@ -271,7 +271,10 @@ const takeOver = async (boss: PgBoss, queues: string[], log: Logger): Promise<vo
   for (const queue of queues) {
     const left = (await boss.findJobs(queue)).filter((job) => job.state === 'active');
     for (const { id, data } of left) {
-      log.info({ queue, job: opened(data as object).payload }, 'taking over the job of a process that was killed');
+      log.info(
+        { queue, job: opened(data as object).payload },
+        'taking over the job of a process that was killed',
+      );
       await boss.fail(queue, id, { message: 'The process that worked on it was killed' });
       await boss.update(queue, undefined, { id, startAfter: 0 });
     }

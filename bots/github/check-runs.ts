@@ -137,11 +137,19 @@ async function headOf({ client, owner, repo, number }: Repo & { number: number }
   return pull?.data.head.sha;
 }
 
-async function checkOn({ client, owner, repo }: Repo, sha: string, key: string): Promise<number | undefined> {
+/** Two pull requests may have the same head commit. */
+async function checkOn(
+  { client, owner, repo, number }: Repo & { number: number },
+  sha: string,
+  key: string,
+): Promise<number | undefined> {
   for (let page = 1; ; page += 1) {
     const query = { owner, repo, ref: sha, filter: 'all', per_page: PAGE, page } as const;
     const { data } = await client.rest.checks.listForRef(query);
-    const found = data.check_runs.find(({ external_id: id }) => identityOf(id)?.key === key);
+    const found = data.check_runs.find(({ external_id: id }) => {
+      const identity = identityOf(id);
+      return identity?.key === key && identity.number === number;
+    });
     if (found) return found.id;
     if (data.check_runs.length < PAGE) return undefined;
   }

@@ -72,7 +72,12 @@ beforeAll(async () => {
   const bin = await recordingGit(directory);
   const database = cleaning.use(await createTestDatabase());
   discord = cleaning.use(await createDiscordPeer());
-  const operator = { DISCORD_TOKEN: discord.token, DATABASE_URL: database.url };
+  const operator = {
+    DISCORD_TOKEN: discord.token,
+    DATABASE_URL: database.url,
+    // Its form is checked.
+    OTEL_EXPORTER_OTLP_HEADERS: 'authorization=canary-otlp-headers-9d41c7',
+  };
   const canaries = Object.fromEntries(
     Object.entries(settingsOf(surfaceEnv))
       .filter(([, setting]) => setting.secret)

@@ -34,7 +34,8 @@ export const incidentScenarios = [
               text: `The deployed commit changed \`tierOf\` in \`${bug.file}\` from a search to a look-up in a table.`,
               evidence: ['{{#commit}}'],
             },
-            { text: 'Half of the customers gave up within 20 minutes.', evidence: ['{{#log}}'] },
+            // Made up: nothing says so.
+            { text: 'The log says "connection pool exhausted".', evidence: ['{{#log}}'] },
           ],
           nextActions: ['Roll back, if it cannot wait for the fix', 'Let the look-up end at the last tier'],
         }),

@@ -33,7 +33,8 @@ describe('GitHub as a surface, its own ways', () => {
   const openIssue = (body: string, options: { deliver?: number; labels?: string[] } = {}) =>
     local.peer.openIssue({ ...REPO, user: 'ada', title: 'A title', body, ...options });
   const openPull = async (branch: string): Promise<number> => {
-    const files = { 'a.txt': 'one\nTWO\nthree\nfour\n' };
+    // Of the same files, within one second, the same commit would be made.
+    const files = { 'a.txt': 'one\nTWO\nthree\nfour\n', 'branch.txt': branch };
     await local.peer.pushBranch({ ...REPO, branch, files });
     const answer = await fetch(`${local.peer.url}/repos/acme/app/pulls`, {
       method: 'POST',

@@ -82,7 +82,9 @@ export function createCommands(options: CommandsOptions): {
     const drained = Promise.withResolvers<void>();
     let hasExited = false;
     let quiet: NodeJS.Timeout | undefined;
+    let chunks = 0;
     readEnd.on('data', (chunk: Buffer) => {
+      chunks += 1;
       buffer.add(chunk);
       const text = decoder.decode(chunk, { stream: true });
       for (const follower of followers) follower(text);
@@ -105,7 +107,12 @@ export function createCommands(options: CommandsOptions): {
     const finish = async (): Promise<ExecResult> => {
       const exitCode = await exited.promise.finally(() => clearTimeout(timer));
       hasExited = true;
-      quiet = setTimeout(drained.resolve, DRAIN_MS);
+      const endUnlessMoreCame = () => {
+        // On a busy machine the time is up before what was printed is read: timers go first, then what can be read.
+        const known = chunks;
+        setImmediate(() => (chunks === known ? drained.resolve() : quiet?.refresh()));
+      };
+      quiet = setTimeout(endUnlessMoreCame, DRAIN_MS);
       await drained.promise;
       clearTimeout(quiet);
       const result = buffer.result();

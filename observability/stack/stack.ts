@@ -184,7 +184,10 @@ groups:
           query: 'app:http_request_duration_seconds:p95${SELECTOR}'
 
       - alert: AppDown
-        expr: min by (${BY}) (up{app!=""}) == 0
+        # An app that never had metrics is not down.
+        expr: |
+          min by (${BY}) (up{app!=""}) == 0
+          and max by (${BY}) (max_over_time(up{app!=""}[${growthWindow}])) == 1
         for: ${downHold}
         labels:
           severity: critical

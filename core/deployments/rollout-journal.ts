@@ -124,7 +124,6 @@ export async function takeDeployment(
     deployment = written;
   };
 
-  const now = () => new Date().toISOString();
   return {
     get deployment() {
       return deployment;
@@ -142,7 +141,7 @@ export async function takeDeployment(
         false,
       ),
     async end(text, change = {}) {
-      await set((before) => [...settled(before), { text, state: 'done', at: now() }], change, false);
+      await set((before) => ended(settled(before), text), change, false);
       log.debug({ deployment: deploymentId, phase: text }, 'phase ended');
     },
     write,
@@ -152,6 +151,12 @@ export async function takeDeployment(
 /** Without the line at work: it is said anew, by this worker or after one that was cut off. */
 const settled = (phases: DeploymentPhase[]): DeploymentPhase[] =>
   phases.filter(({ state }) => state !== 'running');
+
+/** A worker that takes over does again what can be done again; its line is there already. */
+const ended = (phases: DeploymentPhase[], text: string): DeploymentPhase[] =>
+  phases.some((phase) => phase.text === text) ? phases : [...phases, { text, state: 'done', at: now() }];
+
+const now = () => new Date().toISOString();
 
 /** One deployment of an environment is under way at a time; those that wait go in the order they were asked for. */
 async function earlier(

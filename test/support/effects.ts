@@ -83,7 +83,8 @@ const withoutVariety = (text: string, repository: string): string =>
   text
     .replaceAll(repository, '‹repository›')
     .replace(/http:\/\/127\.0\.0\.1:\d+/g, '‹url›')
-    .replace(/\b(?=[0-9a-f]*\d)[0-9a-f]{7,40}\b/g, '‹sha›')
+    .replace(/\b[0-9a-f]{7,40}\b/g, '‹sha›')
     .replace(/(comio\/[\w-]+?)-[0-9a-f]{6}\b/g, '$1-‹suffix›')
     .replace(/\b\d{1,2}:\d{2}(?::\d{2})?( UTC)?\b/g, '‹time›')
-    .replace(/\b[\d.]+ m?s\b/g, '‹duration›');
+    .replace(/\b[\d.]+ ?m?s\b/g, '‹duration›')
+    .replace(/\bduration_ms [\d.]+/g, 'duration_ms ‹duration›');

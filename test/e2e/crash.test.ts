@@ -42,12 +42,15 @@ const AMID: Record<Phase, [start: string, ms: number][]> = {
   undo: [['step 2 begun, phase "Publishing', 100]],
 };
 
-/** What the second and third phase would only repeat: they send like the first, and think again and again. */
-const REPEATED = /\((\d\d|[3-9])\)$|^sent: |: (seen|done)$|^message|^step ([4-9]|1\d).*Thinking/;
+/**
+ * What the second and third phase would only repeat: they send like the first, edit a second time, and think again and
+ * again.
+ */
+const REPEATED = /\(\d+\)$|^sent: |: (seen|done)$|^message|^step (3|5|6|8|10|12)\b/;
 const COUNTED = / \(\d+\)$/;
 
 const COVERED: Record<Phase, RegExp> = {
-  import: /\((\d\d|[3-9])\)$/,
+  import: /\(\d+\)$/,
   fix: REPEATED,
   undo: new RegExp(`${REPEATED.source}|live card`),
 };

@@ -7,7 +7,7 @@ import { openTestDatabase } from '#test/support/database.ts';
 import { createMemorySurface } from '../support/memory-surface.ts';
 
 it('the status page names nothing and nobody where strangers may open it', async () => {
-  await using database = await openTestDatabase('pglite');
+  await using database = await openTestDatabase('postgres');
   const { db } = database;
   const id = (name: string) => `${name}-1`;
   await db

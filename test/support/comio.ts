@@ -30,6 +30,7 @@ export async function testComio(options: {
   /** Default: host processes. */
   target?: Target | undefined;
   series?: MetricsSource | undefined;
+  /** Default: PostgreSQL, where a database of one's own costs a fraction of a second. */
   database?: StoreKind;
   roles?: Record<string, Role>;
   /** Around the memory driver's sandboxes. */
@@ -52,7 +53,7 @@ export async function testComio(options: {
       ...options.env,
     },
   );
-  const database = building.use(await openTestDatabase(options.database ?? 'pglite'));
+  const database = building.use(await openTestDatabase(options.database ?? 'postgres'));
   const memory = building.use(createMemoryDriver());
   const { wrap = (sandbox: Sandbox) => sandbox } = options;
   const driver: SandboxDriver = {

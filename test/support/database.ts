@@ -10,7 +10,7 @@ import { migrate, migrationFolder } from '#core/store/migrate.ts';
 import { queues } from '#core/store/queues.ts';
 import { createLogger } from '#observability/log.ts';
 import { waitForDirectoryLock } from './directory-lock.ts';
-import { createTestDatabase } from './postgres.ts';
+import { createTestDatabase, ensureTemplate } from './postgres.ts';
 import { createTempDir } from './temp-dir.ts';
 
 export type StoreKind = Database['kind'];
@@ -21,7 +21,6 @@ const log = createLogger('silent');
 export const openTestDatabase = async (kind: StoreKind): Promise<Database> => {
   await using opening = new AsyncDisposableStack();
   const database = await (kind === 'pglite' ? openTestPglite(opening) : openTestPostgres(opening));
-  await migrate(database.db, log);
   const held = opening.move();
   return { ...database, [Symbol.asyncDispose]: () => held.disposeAsync() };
 };
@@ -34,8 +33,21 @@ export const forEachStore = (suite: (kind: StoreKind, open: () => Promise<Databa
 };
 
 const openTestPostgres = async (opening: AsyncDisposableStack): Promise<Database> => {
-  const { url } = opening.use(await createTestDatabase());
+  const { url } = opening.use(await createTestDatabase(await postgresTemplate()));
   return opening.use(await openDatabase({ url, dataDir: '', log }));
+};
+
+let filled: Promise<string> | undefined;
+const postgresTemplate = (): Promise<string> => {
+  filled ??= templateHash().then((hash) => ensureTemplate(hash, (url) => fill({ url, dataDir: '' })));
+  return filled;
+};
+
+/** As it is when the service has run on it once: migrated, and with the tables of the job engine. */
+const fill = async (where: { url?: string; dataDir: string }): Promise<void> => {
+  await using database = await openDatabase({ ...where, log });
+  await migrate(database.db, log);
+  await using _jobs = await openJobs(database, { log, queues });
 };
 
 const openTestPglite = async (opening: AsyncDisposableStack): Promise<Database> => {
@@ -55,11 +67,7 @@ const pgliteTemplate = async (): Promise<string> => {
   const unfinished = `${template}.unfinished`;
   await rm(unfinished, { recursive: true, force: true });
   await mkdir(unfinished, { recursive: true });
-  {
-    await using database = await openDatabase({ dataDir: unfinished, log });
-    await migrate(database.db, log);
-    await using _jobs = await openJobs(database, { log, queues });
-  }
+  await fill({ dataDir: unfinished });
   await rename(unfinished, template);
   return directory;
 };

@@ -24,21 +24,48 @@ exec $bin/postgres -D /pg/data -c listen_addresses='*' -c unix_socket_directorie
   -c fsync=off -c synchronous_commit=off -c full_page_writes=off`;
 
 export interface TestDatabase extends AsyncDisposable {
-  /** Of a database of its own, empty. */
   url: string;
 }
 
-/** An empty database on a real PostgreSQL with pgvector: POSTGRES_TEST_URL's, or a container shared by the whole run. */
-export const createTestDatabase = async (): Promise<TestDatabase> => {
+/**
+ * A database on a real PostgreSQL with pgvector: POSTGRES_TEST_URL's, or a container shared by the whole run. Empty, or
+ * a copy of a template that {@link ensureTemplate} named.
+ */
+export const createTestDatabase = async (template?: string): Promise<TestDatabase> => {
   const server = await postgresServer();
   const name = `test_${randomBytes(6).toString('hex')}`;
-  await administer(server, `create database ${name}`);
+  await administer(server, `create database ${name}${template ? ` template ${template}` : ''}`);
+  return {
+    url: databaseUrl(server, name),
+    async [Symbol.asyncDispose]() {
+      await administer(server, `drop database ${name} with (force)`);
+    },
+  };
+};
+
+/** Fills a database once per server, under a lock; it stays there, under the name returned, to be copied. */
+export const ensureTemplate = async (hash: string, fill: (url: string) => Promise<void>): Promise<string> => {
+  const server = await postgresServer();
+  const name = `comio_test_template_${hash}`;
+  using _lock = await waitForDirectoryLock(join(tmpdir(), 'comio-test-postgres-template'));
+  if (await exists(server, name)) return name;
+  const unfinished = `${name}_unfinished`;
+  await administer(server, `drop database if exists ${unfinished} with (force)`);
+  await administer(server, `create database ${unfinished}`);
+  await fill(databaseUrl(server, unfinished));
+  await administer(server, `alter database ${unfinished} rename to ${name}`);
+  return name;
+};
+
+const exists = async (server: string, name: string): Promise<boolean> => {
+  const { rowCount } = await administer(server, `select from pg_database where datname = '${name}'`);
+  return rowCount === 1;
+};
+
+const databaseUrl = (server: string, name: string): string => {
   const url = new URL(server);
   url.pathname = `/${name}`;
-  return {
-    url: url.href,
-    [Symbol.asyncDispose]: () => administer(server, `drop database ${name} with (force)`),
-  };
+  return url.href;
 };
 
 let server: Promise<string> | undefined;
@@ -87,7 +114,8 @@ const startServer = async (run: string): Promise<string> => {
 const untilReady = async (docker: Docker, name: string, url: string): Promise<void> => {
   for (let waited = 0; ; waited += 100) {
     try {
-      return await administer(url, 'select 1');
+      await administer(url, 'select 1');
+      return;
     } catch (error) {
       const container = docker.getContainer(name);
       const { State } = await container.inspect();
@@ -101,13 +129,13 @@ const untilReady = async (docker: Docker, name: string, url: string): Promise<vo
   }
 };
 
-const administer = async (url: string, statement: string): Promise<void> => {
+const administer = async (url: string, statement: string): Promise<pg.QueryResult> => {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
   // A server that is still starting drops the connection after the handshake.
   client.on('error', () => undefined);
   await client.connect();
   try {
-    await client.query(statement);
+    return await client.query(statement);
   } finally {
     await client.end();
   }

@@ -26,7 +26,7 @@ describe('a question to people', { timeout: 120_000 }, () => {
     return `thread-${threads}`;
   };
   beforeAll(async () => {
-    database = await openTestDatabase('pglite');
+    database = await openTestDatabase('postgres');
     world = await openApprovals(database);
   });
   afterAll(async () => {
@@ -236,7 +236,7 @@ describe('a question to people', { timeout: 120_000 }, () => {
 
 describe('time', { timeout: 120_000 }, () => {
   it('ends a question nobody decided, also when the service was away at that moment', async () => {
-    await using database = await openTestDatabase('pglite');
+    await using database = await openTestDatabase('postgres');
     let time = new Date('2026-01-01T12:00:00Z');
     const chat = createMemorySurface(ROLES);
     let id: string;
@@ -266,7 +266,7 @@ describe('time', { timeout: 120_000 }, () => {
   });
 
   it('is looked at by whoever presses, before the timer was', async () => {
-    await using database = await openTestDatabase('pglite');
+    await using database = await openTestDatabase('postgres');
     let time = new Date('2026-01-01T12:00:00Z');
     await using world = await openApprovals(database, () => time);
     const { id, subject_id } = await world.ask();

@@ -29,7 +29,7 @@ describe('a deployment that is taken over', () => {
   let server: GitServer;
   let directory: string;
   beforeAll(async () => {
-    database = stack.use(await openTestDatabase('pglite'));
+    database = stack.use(await openTestDatabase('postgres'));
     server = stack.use(await createGitServer());
     directory = stack.use(await createTempDir()).path;
   });

@@ -57,7 +57,7 @@ async function say(
 }
 
 it('counts what people think of a diagnosis, once each, and lists the incidents', async () => {
-  await using database = await openTestDatabase('pglite');
+  await using database = await openTestDatabase('postgres');
   const shop = await deploy(database, 'shop', [{ sha: 'a'.repeat(40), message: 'Shop', liveAt: new Date() }]);
   const nothing = { rootCause: null, category: 'unknown', confidence: 0, claims: [], nextActions: [] };
   await using world = await openIncidents(database, { model: diagnosing(nothing) });

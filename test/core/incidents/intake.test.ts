@@ -240,7 +240,7 @@ forEachStore((_kind, open) => {
 });
 
 it('takes alerts only with the token, and says no to what is none', async () => {
-  await using database = await openTestDatabase('pglite');
+  await using database = await openTestDatabase('postgres');
   await using world = await openIncidents(database);
   const firing = await recorded('firing');
   expect((await bring(world, firing, null)).status).toBe(401);

@@ -88,7 +88,7 @@ export async function remediationWorld(
       ],
     },
     forge: createGitHubForge({ ...github.env, GITHUB_TOKEN: undefined }, silentLog),
-    database: options.database ?? 'pglite',
+    ...(options.database ? { database: options.database } : {}),
     env: { WATCH_MINUTES: '0.02', WATCH_STEP_SECONDS: '0.2', ...options.env },
     ...(options.wrap ? { wrap: options.wrap } : {}),
     ...(options.noMetrics

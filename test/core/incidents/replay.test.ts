@@ -73,7 +73,7 @@ it('opens no incident in healthy hours, and exactly one for each fault', { timeo
   const { start, faultAt, healthy, faulty } = hours(Date.now());
   await using held = new AsyncDisposableStack();
   const { url } = held.use(await startBackfilledPrometheus(openMetricsOf([...healthy, ...faulty])));
-  const database = held.use(await openTestDatabase('pglite'));
+  const database = held.use(await openTestDatabase('postgres'));
   const { db } = database;
   const environments = new Map<string, string>();
   for (const { app } of [...healthy, ...faulty]) {

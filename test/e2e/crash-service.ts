@@ -84,6 +84,7 @@ export async function startCrashingService(options: {
           { ...options.env, CRASH_POINTS: file },
           {
             preload: HOOK,
+            shortLived: true,
             onRecord: (record) => {
               const point = name(record);
               if (point !== undefined) passed.push(point);

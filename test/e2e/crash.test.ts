@@ -42,17 +42,13 @@ const AMID: Record<Phase, [start: string, ms: number][]> = {
   undo: [['step 2 begun, phase "Publishing', 100]],
 };
 
-/**
- * What the second and third phase would only repeat: they send like the first, edit a second time, and think again and
- * again.
- */
-const REPEATED = /\(\d+\)$|^sent: |: (seen|done)$|^message|^step (3|5|6|8|10|12)\b/;
 const COUNTED = / \(\d+\)$/;
 
+/** What would only be repeated: all phases send alike, the second edits and runs a command twice, and keeps thinking. */
 const COVERED: Record<Phase, RegExp> = {
-  import: /\(\d+\)$/,
-  fix: REPEATED,
-  undo: new RegExp(`${REPEATED.source}|live card`),
+  import: / \(\d+\)$|^sent: (?!final)/,
+  fix: / \(\d+\)$|^(sending|sent)\b|^message|^step (3|5|6|7|8|10|12)\b/,
+  undo: / \(\d+\)$|^(sending|sent)\b|^message/,
 };
 
 function choose(phase: Phase, passed: readonly string[]): string[] {

@@ -26,17 +26,19 @@ export interface ServiceOptions {
   onRecord?: (record: Record<string, unknown>) => void;
   /** A module loaded into the process before everything else. */
   preload?: URL;
+  /** Optimises nothing of PGlite's code: for a process that lives for seconds that takes longer than it saves. */
+  shortLived?: boolean;
 }
 
 /** Starts `bots/main.ts` with exactly this environment (plus PATH and HOME) and waits until it is ready. */
 export async function startService(
   env: Record<string, string>,
-  { onRecord, preload }: ServiceOptions = {},
+  { onRecord, preload, shortLived = false }: ServiceOptions = {},
 ): Promise<Service> {
   const { PATH = '', HOME = '' } = process.env;
-  const preloading = preload ? ['--import', preload.href] : [];
+  const flags = [...(shortLived ? ['--liftoff-only'] : []), ...(preload ? ['--import', preload.href] : [])];
   const started = performance.now();
-  const child: ChildProcess = spawn(process.execPath, [...preloading, 'bots/main.ts'], {
+  const child: ChildProcess = spawn(process.execPath, [...flags, 'bots/main.ts'], {
     cwd: new URL('../..', import.meta.url).pathname,
     env: { PATH, HOME, PORT: '0', LOG_LEVEL: 'debug', ...env },
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -116,7 +116,7 @@ export function createApprovals(deps: {
       .where('state', '=', 'pending')
       .where('id', '!=', about.but ?? '')
       .orderBy('id')
-      .forUpdate()
+      .forNoKeyUpdate()
       .execute();
     for (const approval of open) await close(trx, approval, { state: 'withdrawn', reason: why, at: now() });
   };
@@ -177,7 +177,7 @@ export function createApprovals(deps: {
         .selectAll()
         .where('id', '=', approvalId)
         .where('state', '=', 'pending')
-        .forUpdate()
+        .forNoKeyUpdate()
         .executeTakeFirst();
       if (!open) return;
       const at = now();

@@ -51,7 +51,7 @@ export function createApprovalCommands(deps: { outbox: Outbox; now: () => Date; 
       .selectFrom('approval')
       .selectAll()
       .where('id', '=', id)
-      .forUpdate()
+      .forNoKeyUpdate()
       .executeTakeFirstOrThrow();
     if (approval.state !== 'pending') return tooLate(scene, approval);
     const time = now();

@@ -98,7 +98,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
         .selectFrom('conversation')
         .selectAll()
         .where('id', '=', message.conversation_id)
-        .forUpdate()
+        .forNoKeyUpdate()
         .executeTakeFirstOrThrow();
       const now = await trx
         .selectFrom('message')

@@ -239,7 +239,9 @@ export function createOutbox(deps: {
     // Read again what is sent: it may have changed while the pace was waited for.
     const claimed = await db
       .updateTable('outbox as o')
-      .from((eb) => eb.selectFrom('outbox').selectAll().where('id', '=', row.id).forUpdate().as('before'))
+      .from((eb) =>
+        eb.selectFrom('outbox').selectAll().where('id', '=', row.id).forNoKeyUpdate().as('before'),
+      )
       .set({ state: 'sending', attempts: sql`o.attempts + 1` })
       .whereRef('o.id', '=', 'before.id')
       .returning(['o.id', 'o.key', 'o.content', 'o.version', 'o.ref', 'before.state', 'before.attempts'])

@@ -140,7 +140,7 @@ export function createDeploymentCommands(deps: DeploymentCommandDeps): Handlers 
       .where('state', 'in', [...OPEN])
       .$if(id !== undefined, (query) => query.where('id', '=', id ?? ''))
       .orderBy('id')
-      .forUpdate()
+      .forNoKeyUpdate()
       .execute();
     for (const { id: deploymentId, state } of open) {
       await trx

@@ -46,13 +46,23 @@ export async function lockDeployment(trx: Transaction<Schema>, deploymentId: str
     .select(['conversation_id', 'environment_id'])
     .where('id', '=', deploymentId)
     .executeTakeFirstOrThrow();
-  await trx.selectFrom('conversation').select('id').where('id', '=', conversation_id).forUpdate().execute();
-  await trx.selectFrom('environment').select('id').where('id', '=', environment_id).forUpdate().execute();
+  await trx
+    .selectFrom('conversation')
+    .select('id')
+    .where('id', '=', conversation_id)
+    .forNoKeyUpdate()
+    .execute();
+  await trx
+    .selectFrom('environment')
+    .select('id')
+    .where('id', '=', environment_id)
+    .forNoKeyUpdate()
+    .execute();
   return trx
     .selectFrom('deployment')
     .selectAll()
     .where('id', '=', deploymentId)
-    .forUpdate()
+    .forNoKeyUpdate()
     .executeTakeFirstOrThrow();
 }
 

@@ -84,7 +84,7 @@ export function createDiagnosis(deps: DiagnosisDeps): Diagnosis {
         .selectFrom('incident')
         .select(['epoch', 'state'])
         .where('id', '=', incident.id)
-        .forUpdate()
+        .forNoKeyUpdate()
         .executeTakeFirstOrThrow();
       if (now.epoch !== incident.epoch || now.state !== 'diagnosing') throw new Superseded(incident.id);
       await change(trx);

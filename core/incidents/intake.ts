@@ -245,7 +245,7 @@ const openIncident = (
     )
     .orderBy(hasFault(signal), 'desc')
     .orderBy('opened_at', 'desc')
-    .forUpdate()
+    .forNoKeyUpdate()
     .executeTakeFirst();
 
 /** The environment's newest incident, where its signals alone ended it a short while ago and this is one of them again. */
@@ -260,7 +260,7 @@ async function endedJustNow(
     .select(hasFault(signal).as('same'))
     .where('environment_id', '=', environment.id)
     .orderBy('opened_at', 'desc')
-    .forUpdate()
+    .forNoKeyUpdate()
     .executeTakeFirst();
   if (!newest?.same || newest.settled_from === null || newest.ended_at === null) return undefined;
   return Date.now() - newest.ended_at.getTime() < AGAIN_MS ? newest : undefined;

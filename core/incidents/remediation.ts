@@ -92,7 +92,7 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
       .selectFrom('incident')
       .selectAll()
       .where('id', '=', incidentId)
-      .forUpdate()
+      .forNoKeyUpdate()
       .executeTakeFirst();
     if (!incident || incident.ended_at) return { problem: 'The incident is over.' };
     const open = await openRemediation(trx, incidentId);
@@ -186,7 +186,7 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
       .where('id', '=', approval.subject_id)
       .where('approval_id', '=', approval.id)
       .where('state', '=', 'proposed')
-      .forUpdate()
+      .forNoKeyUpdate()
       .executeTakeFirst();
     if (!row) return;
     if (approval.state === 'approved') {
@@ -251,7 +251,7 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
           .selectFrom('remediation')
           .select(['epoch', 'state'])
           .where('id', '=', row.id)
-          .forUpdate()
+          .forNoKeyUpdate()
           .executeTakeFirstOrThrow();
         if (now.epoch !== row.epoch || now.state !== row.state)
           throw new Superseded(`remediation ${row.id} was taken over`);

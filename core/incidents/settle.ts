@@ -54,7 +54,7 @@ export function createSettle({
         .selectFrom('incident')
         .select(['state', 'quiet_since', 'ended_at', sql<Date>`clock_timestamp()`.as('now')])
         .where('id', '=', incidentId)
-        .forUpdate()
+        .forNoKeyUpdate()
         .executeTakeFirst();
       if (!incident || incident.ended_at || !incident.quiet_since) return;
       const { state, quiet_since, now } = incident;

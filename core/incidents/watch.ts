@@ -97,7 +97,7 @@ export function createWatch(deps: WatchDeps): Watch {
         .selectFrom('watch')
         .select(['epoch', 'state'])
         .where('id', '=', row.id)
-        .forUpdate()
+        .forNoKeyUpdate()
         .executeTakeFirstOrThrow();
       if (now.epoch !== row.epoch || now.state !== 'watching')
         throw new Superseded(`watch ${row.id} was taken over`);

@@ -108,7 +108,7 @@ export async function openJournal(
         .selectFrom('turn')
         .selectAll()
         .where('id', '=', turnId)
-        .forUpdate()
+        .forNoKeyUpdate()
         .executeTakeFirstOrThrow();
       if (now.epoch !== epoch || now.state !== 'working')
         throw new Superseded(`turn ${turnId} was taken over`);
@@ -212,7 +212,7 @@ export async function openJournal(
           .where('outcome', '=', 'queued')
           .where('id', '!=', current().message_id)
           .orderBy('sent_at')
-          .forUpdate()
+          .forNoKeyUpdate()
           .execute();
         const rows: Step[] = [];
         for (const message of messages) {

@@ -37,7 +37,7 @@ export function createReaper(deps: {
         .selectFrom('run')
         .select('id')
         .where('sandbox_id', '=', sandboxId)
-        .forUpdate()
+        .forNoKeyUpdate()
         .skipLocked()
         .executeTakeFirst();
       if (!run) return false;

@@ -27,7 +27,7 @@ export async function startTurn(
   },
 ): Promise<{ turn: Turn; position: number }> {
   // The run's row is the lock: two messages at once get two numbers.
-  await trx.selectFrom('run').select('id').where('id', '=', request.runId).forUpdate().execute();
+  await trx.selectFrom('run').select('id').where('id', '=', request.runId).forNoKeyUpdate().execute();
   const { last, open } = await trx
     .selectFrom('turn')
     .select((eb) => [

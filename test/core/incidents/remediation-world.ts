@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createGitHubForge } from '#adapters/forge/github.ts';
 import { createMemoryMetrics } from '#adapters/queries/memory.ts';
 import type { Card } from '#core/conversations/card.ts';
@@ -58,13 +59,16 @@ export const byKey = (start: string) => (shown: readonly Shown[]) =>
   shown.find(({ key }) => key.startsWith(start));
 
 const QUERY = 'shop_total_error_ratio';
+const CAUSE = 'price.mjs leaves out the quantity';
 let count = 0;
+let incidents = 0;
 
 /** A deployed shop with a diagnosed incident, in a thread of its project. */
 export async function remediationWorld(
   github: GitHubPeer,
   options: {
-    steps: unknown[];
+    /** What the scripted model does about the incident, or about each of several, by root cause. */
+    steps: unknown[] | Readonly<Record<string, unknown[]>>;
     final?: string;
     env?: Record<string, string>;
     database?: StoreKind;
@@ -79,11 +83,17 @@ export async function remediationWorld(
   const on = { owner: github.org, repo };
   const files = { ...shop, '.github/workflows/ci.yml': 'on: push\n' };
   const { sha } = await github.createRepository({ owner: on.owner, name: repo, files });
+  const steps = Array.isArray(options.steps) ? { [CAUSE]: options.steps } : options.steps;
   const points = [{ t: Date.now() - 60_000, v: 0.5 }];
   const world = await testComio({
     script: {
       scenarios: [
-        { name: 'fix', when: 'Remediate:', steps: options.steps, final: options.final ?? 'That is all.' },
+        ...Object.entries(steps).map(([cause, doing]) => ({
+          name: cause,
+          when: `Remediate: ${cause}`,
+          steps: doing,
+          final: options.final ?? 'That is all.',
+        })),
         { name: 'look', when: 'look', steps: [call('list_directory', { path: '.' })], final: 'Looked.' },
       ],
     },
@@ -105,113 +115,103 @@ export async function remediationWorld(
   await chat.until((shown) =>
     shown.some(({ card }) => /live/i.test(textOf(card)) && card.tone === 'success'),
   );
-  const live = await environment();
-  if (!live) throw new Error('nothing was deployed');
+  const { id: environmentId, project_id: projectId } =
+    (await environment()) ?? failed('nothing was deployed');
   const conversation = await db.selectFrom('conversation').selectAll().executeTakeFirstOrThrow();
-  const id = `incident-${count}`;
   const at = new Date(Date.now() - 60_000);
-  await db
-    .insertInto('incident')
-    .values({
+
+  /** An incident of the shop, diagnosed, with this root cause. */
+  async function diagnosed(cause: string) {
+    incidents += 1;
+    const id = `incident-${incidents}`;
+    const fingerprint = `f-${incidents}`;
+    await db
+      .insertInto('incident')
+      .values({
+        id,
+        project_id: projectId,
+        environment_id: environmentId,
+        fingerprint,
+        title: 'Totals are wrong',
+        severity: 'critical',
+        state: 'diagnosed',
+        conversation_id: conversation.id,
+        began_at: at,
+        gathered_at: at,
+      })
+      .execute();
+    await db
+      .insertInto('signal')
+      .values({
+        id: `signal-${incidents}`,
+        incident_id: id,
+        kind: 'finding',
+        fingerprint,
+        title: 'Wrong totals',
+        query: QUERY,
+        labels: toJson({ app: 'shop' }),
+        payload: toJson(findingOf({ fingerprint, environmentId, startsAt: at })),
+        starts_at: at,
+      })
+      .execute();
+    await db
+      .insertInto('evidence')
+      .values({
+        incident_id: id,
+        number: 1,
+        kind: 'log',
+        title: 'Totals differ',
+        text: 'total 2, expected 6',
+        data: '{}',
+      })
+      .execute();
+    await db
+      .insertInto('diagnosis')
+      .values({
+        id: `diagnosis-${incidents}`,
+        incident_id: id,
+        root_cause: cause,
+        category: 'code',
+        confidence: 0.8,
+        said_confidence: 0.8,
+        claims: toJson([{ text: 'Totals ignore quantities.', evidence: [1] }]),
+        dropped: '[]',
+        next_actions: '[]',
+        model: 'm',
+      })
+      .execute();
+    const button: Card = {
+      title: 'Incident',
+      tone: 'danger',
+      blocks: [],
+      actions: [{ id: 'incident-fix', label: 'Try a fix', style: 'primary', value: id }],
+    };
+    const remediation = () =>
+      db.selectFrom('remediation').selectAll().where('incident_id', '=', id).orderBy('created_at').execute();
+    return {
       id,
-      project_id: live.project_id,
-      environment_id: live.id,
-      fingerprint: 'f',
-      title: 'Totals are wrong',
-      severity: 'critical',
-      state: 'diagnosed',
-      conversation_id: conversation.id,
-      began_at: at,
-      gathered_at: at,
-    })
-    .execute();
-  const finding = {
-    fingerprint: 'f',
-    status: 'firing',
-    environmentId: live.id,
-    title: 'Wrong totals',
-    query: QUERY,
-    labels: { app: 'shop' },
-    startsAt: at.toISOString(),
-    endsAt: null,
-    value: 0.5,
-    low: 0,
-    high: 0.1,
-    score: 1,
-    scrapes: 3,
-    imageId: null,
-  };
-  await db
-    .insertInto('signal')
-    .values({
-      id: `signal-${count}`,
-      incident_id: id,
-      kind: 'finding',
-      fingerprint: 'f',
-      title: 'Wrong totals',
-      query: QUERY,
-      labels: toJson({ app: 'shop' }),
-      payload: toJson(finding),
-      starts_at: at,
-    })
-    .execute();
-  await db
-    .insertInto('evidence')
-    .values({
-      incident_id: id,
-      number: 1,
-      kind: 'log',
-      title: 'Totals differ',
-      text: 'total 2, expected 6',
-      data: '{}',
-    })
-    .execute();
-  await db
-    .insertInto('diagnosis')
-    .values({
-      id: `diagnosis-${count}`,
-      incident_id: id,
-      root_cause: 'price.mjs leaves out the quantity',
-      category: 'code',
-      confidence: 0.8,
-      said_confidence: 0.8,
-      claims: toJson([{ text: 'Totals ignore quantities.', evidence: [1] }]),
-      dropped: '[]',
-      next_actions: '[]',
-      model: 'm',
-    })
-    .execute();
-  const button: Card = {
-    title: 'Incident',
-    tone: 'danger',
-    blocks: [],
-    actions: [{ id: 'incident-fix', label: 'Try a fix', style: 'primary', value: id }],
-  };
-  const remediation = () =>
-    db.selectFrom('remediation').selectAll().where('incident_id', '=', id).orderBy('created_at').execute();
-  /** Polls the database until the newest remediation is in this state. */
-  const reaches = (state: string) =>
-    chat
-      .until((shown) => shown.some(() => true))
-      .then(async () => {
+      fix: () => chat.press(button, 'incident-fix'),
+      remediation,
+      /** Polls the database until the newest remediation is in this state. */
+      async reaches(state: string) {
         for (let tries = 0; tries < 600; tries += 1) {
-          const rows = await remediation();
-          const row = rows.at(-1);
+          const row = (await remediation()).at(-1);
           if (row?.state === state) return row;
-          await new Promise((resolve) => setTimeout(resolve, 100));
+          await sleep(100);
         }
         throw new Error(`no remediation is ${state}: ${JSON.stringify((await remediation()).at(-1))}`);
-      });
+      },
+      incident: () => db.selectFrom('incident').selectAll().where('id', '=', id).executeTakeFirstOrThrow(),
+    };
+  }
+
   return {
     ...world,
     on,
-    id,
+    diagnosed,
+    ...(await diagnosed(Object.keys(steps)[0] ?? CAUSE)),
     base: sha ?? '',
     points,
-    fix: () => chat.press(button, 'incident-fix'),
-    remediation,
-    reaches,
-    incident: () => db.selectFrom('incident').selectAll().where('id', '=', id).executeTakeFirstOrThrow(),
     async mergeAndDeploy() {
       const [pull] = await github.pullRequests(on);
       if (!pull) throw new Error('there is no pull request');
@@ -220,10 +220,31 @@ export async function remediationWorld(
       await chat.say('deploy staging');
       for (let tries = 0; tries < 600; tries += 1) {
         if ((await environment())?.live_deployment_id !== before) return merged;
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        await sleep(100);
       }
       throw new Error('the fix was not deployed');
     },
     [Symbol.asyncDispose]: () => world[Symbol.asyncDispose](),
   };
 }
+
+const findingOf = (of: { fingerprint: string; environmentId: string; startsAt: Date }) => ({
+  fingerprint: of.fingerprint,
+  status: 'firing',
+  environmentId: of.environmentId,
+  title: 'Wrong totals',
+  query: QUERY,
+  labels: { app: 'shop' },
+  startsAt: of.startsAt.toISOString(),
+  endsAt: null,
+  value: 0.5,
+  low: 0,
+  high: 0.1,
+  score: 1,
+  scrapes: 3,
+  imageId: null,
+});
+
+const failed = (reason: string): never => {
+  throw new Error(reason);
+};

@@ -131,37 +131,55 @@ describe('a fix', () => {
     expect(await github.pullRequests(world.on)).toEqual([]);
   });
 
-  it.each([
-    ['nothing was reproduced', [change('sum + price * 2'), commit, propose], 'Could not reproduce'],
-    ['the reproduction passes already', [call('reproduce', { command: 'true' })], 'Could not reproduce'],
-    [
-      'the code was changed first',
-      [change('sum - price'), reproduce, commit, propose],
-      'Could not reproduce',
-    ],
-    ['the tests break', [reproduce, change('6 + price * 0'), commit, propose], 'no fix was found'],
-    ['the fault is still there', [reproduce, change('sum + price * 1'), commit, propose], 'no fix was found'],
-    ['only tests are changed', [reproduce, commit, propose], 'no fix was found'],
-    [
-      'the reproduction is changed',
+  describe('is not proposed when', () => {
+    const cases: [string, unknown[], string][] = [
+      ['nothing was reproduced', [change('sum + price * 2'), commit, propose], 'Could not reproduce'],
+      ['the reproduction passes already', [call('reproduce', { command: 'true' })], 'Could not reproduce'],
       [
-        reproduce,
-        call('edit_file', { path: 'test/quantity.test.mjs', old_string: '}]), 6)', new_string: '}]), 2)' }),
-        change('sum + price + 0'),
-        commit,
-        propose,
+        'the code was changed first',
+        [change('sum - price'), reproduce, commit, propose],
+        'Could not reproduce',
       ],
-      'no fix was found',
-    ],
-  ])('is not proposed when %s', async (_, steps, title) => {
-    await using world = await remediationWorld(github, { steps });
-    await world.fix();
-    const row = await world.reaches('failed');
-    expect(row.proposal).toBeNull();
-    const final = await world.chat.until((shown) => shown.find(({ card }) => card.title.includes(title)));
-    expect(final.card.tone).not.toBe('success');
-    expect((await world.incident()).state).toBe('diagnosed');
-    expect(world.chat.shown.filter(({ key }) => key.startsWith('approval:'))).toEqual([]);
+      ['the tests break', [reproduce, change('6 + price * 0'), commit, propose], 'no fix was found'],
+      [
+        'the fault is still there',
+        [reproduce, change('sum + price * 1'), commit, propose],
+        'no fix was found',
+      ],
+      ['only tests are changed', [reproduce, commit, propose], 'no fix was found'],
+      [
+        'the reproduction is changed',
+        [
+          reproduce,
+          call('edit_file', { path: 'test/quantity.test.mjs', old_string: '}]), 6)', new_string: '}]), 2)' }),
+          change('sum + price + 0'),
+          commit,
+          propose,
+        ],
+        'no fix was found',
+      ],
+    ];
+    let world: Awaited<ReturnType<typeof remediationWorld>>;
+    beforeAll(async () => {
+      world = await remediationWorld(github, {
+        steps: Object.fromEntries(cases.map(([when, steps]) => [when, steps])),
+      });
+    });
+    afterAll(() => world?.[Symbol.asyncDispose]());
+
+    it.each(cases)('%s', async (when, _, title) => {
+      const before = world.chat.shown.length;
+      const { fix, reaches, incident } = await world.diagnosed(when);
+      await fix();
+      const row = await reaches('failed');
+      expect(row.proposal).toBeNull();
+      const final = await world.chat.until((shown) =>
+        shown.slice(before).find(({ card }) => card.title.includes(title)),
+      );
+      expect(final.card.tone).not.toBe('success');
+      expect((await incident()).state).toBe('diagnosed');
+      expect(world.chat.shown.filter(({ key }) => key.startsWith('approval:'))).toEqual([]);
+    });
   });
 
   it('does not touch what policy denies, by whatever way, and the thread says so', async () => {

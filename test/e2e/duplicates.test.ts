@@ -66,13 +66,16 @@ async function run(settings: Record<string, string>): Promise<Running> {
   const dataDir = join(path, 'data');
   await mkdir(dataDir);
   const service = building.use(
-    await startService({
-      COMIO_DATA_DIR: dataDir,
-      LLM_PROVIDER: 'scripted',
-      LLM_SCRIPT: script,
-      ...(dockerHost ? { DOCKER_HOST: dockerHost } : {}),
-      ...settings,
-    }),
+    await startService(
+      {
+        COMIO_DATA_DIR: dataDir,
+        LLM_PROVIDER: 'scripted',
+        LLM_SCRIPT: script,
+        ...(dockerHost ? { DOCKER_HOST: dockerHost } : {}),
+        ...settings,
+      },
+      { shortLived: true },
+    ),
   );
   const gauge = async (name: string): Promise<number> => {
     const text = await (await fetch(`${service.url}/metrics`)).text();

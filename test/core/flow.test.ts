@@ -44,9 +44,9 @@ const textOf = (card: Card): string => `${card.title}\n${JSON.stringify(card.blo
 const finals = (shown: readonly Shown[]) => shown.filter(({ key }) => key.startsWith('final:'));
 const lastFinal = (count: number) => (shown: readonly Shown[]) => finals(shown)[count - 1];
 
-describe.each(['pglite', 'postgres'] as const)('a conversation with Comio on %s', (database) => {
+describe('a conversation with Comio', () => {
   it('builds what was asked, in one live card and one final message', async () => {
-    await using world = await testComio({ script, database });
+    await using world = await testComio({ script });
     const { chat } = world;
     const id = await chat.say('new a greeting service');
     const final = await chat.until(lastFinal(1));
@@ -60,7 +60,7 @@ describe.each(['pglite', 'postgres'] as const)('a conversation with Comio on %s'
   });
 
   it('takes a message delivered three times at once for one', async () => {
-    await using world = await testComio({ script, database });
+    await using world = await testComio({ script });
     const { chat } = world;
     const sentAt = '2026-02-01T00:00:00Z';
     await Promise.all([1, 2, 3].map(() => chat.say('new a greeting service', { id: 'same', sentAt })));
@@ -77,7 +77,7 @@ describe.each(['pglite', 'postgres'] as const)('a conversation with Comio on %s'
       ...build,
       steps: [{ ...call('run_command', { command: 'sleep 2' }) }, ...(build?.steps ?? [])],
     };
-    await using world = await testComio({ script: { scenarios: [slower, ...rest] }, database });
+    await using world = await testComio({ script: { scenarios: [slower, ...rest] } });
     const { chat } = world;
     await chat.say('new a greeting service');
     await chat.until((shown) => shown.find(({ card }) => textOf(card).includes('sleep 2')));
@@ -90,7 +90,7 @@ describe.each(['pglite', 'postgres'] as const)('a conversation with Comio on %s'
   });
 
   it('stops at the word, keeps the work and makes no further call', async () => {
-    await using world = await testComio({ script, database });
+    await using world = await testComio({ script });
     const { chat } = world;
     await chat.say('new slowly');
     await chat.until((shown) => shown.find(({ card }) => textOf(card).includes('sleep 60')));
@@ -103,7 +103,7 @@ describe.each(['pglite', 'postgres'] as const)('a conversation with Comio on %s'
   });
 
   it('stops at the button, once', async () => {
-    await using world = await testComio({ script, database });
+    await using world = await testComio({ script });
     const { chat } = world;
     await chat.say('new slowly');
     const live = await chat.until((shown) => shown.find(({ card }) => textOf(card).includes('sleep 60')));
@@ -115,7 +115,7 @@ describe.each(['pglite', 'postgres'] as const)('a conversation with Comio on %s'
   });
 
   it('undoes the last turn after showing the diff', async () => {
-    await using world = await testComio({ script, database });
+    await using world = await testComio({ script });
     const { chat } = world;
     await chat.say('new a greeting service');
     await chat.until(lastFinal(1));
@@ -133,7 +133,7 @@ describe.each(['pglite', 'postgres'] as const)('a conversation with Comio on %s'
   });
 
   it('lets only operators start runs, and refuses the others kindly', async () => {
-    await using world = await testComio({ script, database });
+    await using world = await testComio({ script });
     const { chat } = world;
     await chat.say('new a greeting service', { user: 'eve' });
     const reply = await chat.until((shown) => shown[0]);
@@ -143,7 +143,7 @@ describe.each(['pglite', 'postgres'] as const)('a conversation with Comio on %s'
   });
 
   it('queues a second request behind the first and tells its place', async () => {
-    await using world = await testComio({ script, database });
+    await using world = await testComio({ script });
     const { chat } = world;
     await chat.say('new a greeting service');
     await chat.say('ask what does it do');

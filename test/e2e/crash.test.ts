@@ -19,7 +19,7 @@ import { type CrashingService, startCrashingService } from './crash-service.ts';
 /** Services at work at the same time, each with its own data and Slack. */
 const LANES = 2;
 /** Threads in each; the points are dealt out to them. */
-const RUNS = 4;
+const RUNS = 3;
 
 const PHASES = ['import', 'fix', 'undo'] as const;
 /** Import, fix it, undo, undo confirm. */

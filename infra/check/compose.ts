@@ -12,7 +12,8 @@ const service = z.strictObject({
   build: z.strictObject({ context: z.string(), dockerfile: z.string() }).optional(),
   env_file: z.array(z.strictObject({ path: z.string(), required: z.boolean() })).optional(),
   environment: z.record(z.string(), z.string()).optional(),
-  ports: z.array(z.string()).optional(),
+  network_mode: z.literal('host').optional(),
+  ports: z.array(z.string().startsWith('127.0.0.1:', 'is published beyond this host')).optional(),
   volumes: z.array(z.string()).default([]),
   group_add: z.array(z.string()).optional(),
   command: z.array(z.string()).optional(),
@@ -38,7 +39,12 @@ export const checkCompose = async (): Promise<string[]> => {
   const parsed = compose.safeParse(parse(await readFile(join(root, 'docker-compose.yml'), 'utf8')));
   if (!parsed.success) return parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
   const { services, volumes } = parsed.data;
-  const problems = Object.entries(services).flatMap(([name, { depends_on, volumes: mounts }]) => [
+  // Otherwise it reaches nothing of what it deploys.
+  const reach = services.core?.network_mode === 'host' ? [] : ['core is not in the network of the host'];
+  const each = Object.entries(services).flatMap(([name, { depends_on, volumes: mounts, ...one }]) => [
+    ...(one.network_mode === 'host' && one.ports
+      ? [`${name} is in the host's network and publishes ports`]
+      : []),
     ...depends_on
       .filter((other) => !(other in services))
       .map((other) => `${name} depends on ${other}, which is no service`),
@@ -47,6 +53,7 @@ export const checkCompose = async (): Promise<string[]> => {
       .filter((source) => !/^[./]/.test(source) && !(source in volumes))
       .map((source) => `${name} mounts ${source}, which is no volume`),
   ]);
+  const problems = [...reach, ...each];
   const { code } = await run('docker', ['compose', 'version']);
   if (code !== 0) {
     console.log('  (docker compose is not installed: its own check of docker-compose.yml is left out)');

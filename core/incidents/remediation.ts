@@ -218,9 +218,10 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
       .where('id', '=', row.id)
       .execute();
     await moveIncident(trx, row.incident_id, ['fixing', 'waiting'], 'diagnosed');
+    const { conversation_id } = await incidentOf(trx, row.incident_id);
+    await leaveRun(trx, conversation_id, row.run_id);
     await showIncident(trx, outbox, row.incident_id);
     if (said === undefined) return;
-    const { conversation_id } = await incidentOf(trx, row.incident_id);
     const card = textCard(said, 'warning', `${error} "Try a fix" on the incident's card begins anew.`);
     await outbox.answer(trx, conversation_id, `remediation:${row.id}:ended`, card);
   }
@@ -493,6 +494,37 @@ const incidentOf = (db: Reader, id: string): Promise<Incident> =>
 
 const projectOf = (db: Reader, id: string) =>
   db.selectFrom('project').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+
+/**
+ * A fix that was not published is no ground for further work: the thread belongs again to the run it belonged to
+ * before, which is that of the last turn people asked for in it.
+ */
+async function leaveRun(trx: Transaction<Schema>, conversationId: string, runId: string): Promise<void> {
+  const { published_sha } = await trx
+    .selectFrom('run')
+    .select('published_sha')
+    .where('id', '=', runId)
+    .executeTakeFirstOrThrow();
+  if (published_sha !== null) return;
+  const unpublished = trx
+    .selectFrom('remediation')
+    .innerJoin('run', 'run.id', 'remediation.run_id')
+    .select('run.id')
+    .where('run.published_sha', 'is', null);
+  const before = await trx
+    .selectFrom('turn')
+    .select('run_id')
+    .where('conversation_id', '=', conversationId)
+    .where('run_id', 'not in', unpublished)
+    .orderBy('created_at', 'desc')
+    .executeTakeFirst();
+  await trx
+    .updateTable('conversation')
+    .set({ run_id: before?.run_id ?? null })
+    .where('id', '=', conversationId)
+    .where('run_id', '=', runId)
+    .execute();
+}
 
 const environmentOf = async (db: Reader, id: string | null) =>
   id === null ? undefined : db.selectFrom('environment').selectAll().where('id', '=', id).executeTakeFirst();

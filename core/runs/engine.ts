@@ -19,6 +19,7 @@ import { runLoop, type Signals } from './loop.ts';
 import type { Stops } from './stops.ts';
 import { type OnTurnEnded, openTurn, type Turn } from './turns.ts';
 import { confirmUndo, previewUndo } from './undo.ts';
+import { whyUnpublishable } from './unpublishable.ts';
 import { isCutOff, phase, prepareWorkspace, type WorkspaceDeps } from './workspace.ts';
 
 export interface EngineDeps extends WorkspaceDeps {
@@ -168,6 +169,8 @@ export function createEngine(deps: EngineDeps): Engine {
         undoable,
         policy: policyOf(journal),
         publish: async (request, intent) => {
+          const why = await whyUnpublishable(db, journal.run.id);
+          if (why !== undefined) throw new ForgeError('forbidden', why);
           const fresh = await db
             .selectFrom('project')
             .selectAll()

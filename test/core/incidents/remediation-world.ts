@@ -94,6 +94,22 @@ export async function remediationWorld(
           steps: doing,
           final: options.final ?? 'That is all.',
         })),
+        {
+          name: 'notes',
+          when: 'notes please',
+          steps: [
+            call('create_file', { path: 'NOTES.md', content: 'Notes.\n' }),
+            call('git_commit', { message: 'Add notes' }),
+            call('publish', { title: 'Add notes', body: 'Asked for.' }),
+          ],
+          final: 'Notes are there.',
+        },
+        {
+          name: 'long',
+          when: 'take your time',
+          steps: [call('run_command', { command: 'sleep 120' })],
+          final: 'Took it.',
+        },
         { name: 'look', when: 'look', steps: [call('list_directory', { path: '.' })], final: 'Looked.' },
       ],
     },

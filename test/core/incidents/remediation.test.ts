@@ -117,6 +117,38 @@ describe('a fix', () => {
     expect(await world.remediation()).toHaveLength(2);
   });
 
+  it('that was rejected is not published with what is asked for next', async () => {
+    await using world = await remediationWorld(github, { steps: right });
+    const { chat } = world;
+    await world.fix();
+    const question = await chat.until((shown) => byKey('approval:')(shown));
+    await chat.press(question.card, APPROVAL_ACTIONS.reject);
+    await world.reaches('rejected');
+    await chat.say('edit notes please');
+    await chat.until((shown) => shown.some(({ card }) => textOf(card).includes('Notes are there.')));
+    const [pull, ...more] = await github.pullRequests(world.on);
+    expect(more).toEqual([]);
+    const files = await github.pullRequestFiles({ ...world.on, number: pull?.number ?? 0 });
+    expect(files.map(({ filename }) => filename)).toEqual(['NOTES.md']);
+  });
+
+  it('that waits for approval is not published with what is asked for meanwhile', async () => {
+    await using world = await remediationWorld(github, { steps: right });
+    const { chat } = world;
+    await world.fix();
+    const question = await chat.until((shown) => byKey('approval:')(shown));
+    await chat.say('edit notes please');
+    await chat.until((shown) =>
+      shown.some(({ key, card }) => key.startsWith('final:') && textOf(card).includes('not approved')),
+    );
+    expect(await github.pullRequests(world.on)).toEqual([]);
+    expect((await github.branches(world.on)).map(({ name }) => name)).toEqual(['main']);
+    await chat.press(question.card, APPROVAL_ACTIONS.approve);
+    const row = await world.reaches('published');
+    const [pull] = await github.pullRequests(world.on);
+    expect(pull?.head.sha).toBe(row.proposal?.sha);
+  });
+
   it('that nobody decides on in time is not published, and the thread says so', async () => {
     await using world = await remediationWorld(github, { steps: right });
     const { chat, db } = world;

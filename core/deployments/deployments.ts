@@ -17,6 +17,7 @@ import type { HealthTiming } from './health.ts';
 import type { Hosts } from './host.ts';
 import { createInstances } from './instances.ts';
 import { type AppProxy, createProxy } from './proxy.ts';
+import { createRevive } from './revive.ts';
 import { createRollout, endDeployment } from './rollout.ts';
 import { lockDeployment } from './rollout-journal.ts';
 import { createRoutes, REFRESH_MS, type Route } from './routes.ts';
@@ -55,7 +56,7 @@ export interface DeploymentsDeps {
 export interface Deployments extends Disposable {
   handlers: Handlers;
   proxy: AppProxy;
-  /** The job `deployment`: takes it as far as it goes, or removes its instance. Throws what is worth a retry. */
+  /** The job `deployment`: takes it as far as it goes, removes its instance, or starts it again. Throws what is worth a retry. */
   advance(deploymentId: string, signal: AbortSignal): Promise<void>;
   /** The job was retried in vain. */
   giveUp(deploymentId: string, error: unknown): Promise<void>;
@@ -65,7 +66,7 @@ export interface Deployments extends Disposable {
   start(): Promise<void>;
   /** What is live now. */
   live(): Route[];
-  /** Removes instances nobody wants; their keys. */
+  /** Removes instances nobody wants, and has those that ended started again; the keys of the former. */
   sweep(): Promise<string[]>;
 }
 
@@ -104,6 +105,15 @@ export function createDeployments(deps: DeploymentsDeps): Deployments {
     onLive: deps.onLive,
     log,
   });
+  const revive = createRevive({
+    db,
+    outbox,
+    target,
+    routes,
+    limits: deps.limits,
+    health: timing.health,
+    log,
+  });
   approvals.onDecided('deployment', decided);
 
   async function decided(trx: Transaction<Schema>, approval: Approval): Promise<void> {
@@ -132,6 +142,7 @@ export function createDeployments(deps: DeploymentsDeps): Deployments {
     await work(id, signal);
     await record(id);
     await instances.retire(id);
+    await revive(id, signal);
   }
 
   async function giveUp(id: string, error: unknown): Promise<void> {

@@ -23,7 +23,10 @@ const GRACE_MS = 10_000;
 const LOOK_MS = 250;
 const SWEEP_MS = 60_000;
 
-/** Removes instances: those that were replaced once they have drained, and those nobody wants. */
+/**
+ * Removes instances: those that were replaced once they have drained, and those nobody wants. Finds those that have ended
+ * although they are live.
+ */
 export function createInstances(deps: InstancesDeps) {
   const { db, target, log } = deps;
 
@@ -61,10 +64,12 @@ export function createInstances(deps: InstancesDeps) {
 
   /**
    * Removes what is left over: an instance whose deployment is over, or is not in this database at all. A deployment's
-   * row is there before its instance.
+   * row is there before its instance. Before that, asks for those that are missing.
    */
   async function sweep(): Promise<string[]> {
-    const keys = (await target.list()).map(({ key }) => key);
+    const there = await target.list();
+    await wakeEnded(new Set(there.filter(({ state }) => state === 'running').map(({ key }) => key)));
+    const keys = there.map(({ key }) => key);
     if (keys.length === 0) return [];
     const wanted = await db
       .selectFrom('deployment')
@@ -77,6 +82,12 @@ export function createInstances(deps: InstancesDeps) {
     for (const key of removed) await target.stop(key, 0);
     if (removed.length > 0) log.warn({ instances: removed }, 'removed instances that nobody wants');
     return removed;
+  }
+
+  /** What is live and does not run is started again by its job. */
+  async function wakeEnded(running: ReadonlySet<string>): Promise<void> {
+    const live = await db.selectFrom('deployment').select('id').where('state', '=', 'live').execute();
+    for (const { id } of live) if (!running.has(id)) await deps.jobs.send('deployment', { deploymentId: id });
   }
 
   const look = (): void => {

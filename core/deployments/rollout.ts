@@ -15,6 +15,7 @@ import { approvalQuestion } from './approval-question.ts';
 import { type Release, shortSha } from './environments.ts';
 import { GOOD_CHECKS, type HealthTiming, Unhealthy, untilHealthy } from './health.ts';
 import type { Hosts } from './host.ts';
+import { specOf } from './instance-spec.ts';
 import { type RolloutJournal, StopRequested, takeDeployment } from './rollout-journal.ts';
 import type { Routes } from './routes.ts';
 import type { Show } from './show.ts';
@@ -74,7 +75,18 @@ export function createRollout(deps: RolloutDeps): (deploymentId: string, job: Ab
     const { id } = journal.deployment;
     await journal.begin('Starting', { state: 'starting' });
     await deps.record(id);
-    const instance = await target.start(specOf(journal, release), signal);
+    const instance = await target.start(
+      specOf(
+        {
+          deployment: journal.deployment,
+          environment: journal.environment,
+          project: journal.project,
+          release,
+        },
+        deps.limits,
+      ),
+      signal,
+    );
     deps.log.debug({ deployment: id }, 'instance started, not noted yet');
     await journal.end('Started', { address: toJson(instance.address) });
     await check(journal, signal);
@@ -177,24 +189,6 @@ export function createRollout(deps: RolloutDeps): (deploymentId: string, job: Ab
     if (await isApproved(db, approvalId, digest)) return true;
     throw new NotApproved('What was approved is not what would be deployed now. Ask again.');
   }
-
-  const specOf = ({ deployment, environment, project }: RolloutJournal, release: Release): InstanceSpec => {
-    if (release.image === null || release.port === null)
-      throw new Error(`release ${release.id} was not built`);
-    return {
-      key: deployment.id,
-      image: release.image,
-      port: release.port,
-      labels: {
-        app: environment.host,
-        project: project.name,
-        environment: environment.name,
-        commit: release.commit_sha,
-      },
-      env: { ...release.variables?.[environment.name], PORT: String(release.port) },
-      limits: deps.limits,
-    };
-  };
 
   async function check(journal: RolloutJournal, signal: AbortSignal): Promise<void> {
     const { id } = journal.deployment;

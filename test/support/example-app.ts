@@ -1,7 +1,7 @@
 /** Files of small Node apps, to be deployed in tests. */
 export type AppFiles = Record<string, string>;
 
-/** Answers everything with `version`; `/slow` streams, WebSockets are echoed. */
+/** Answers everything with `version`; `/slow` streams, `/die` ends it with 7, WebSockets are echoed. */
 export const goodApp = (version: string): AppFiles => ({
   'package.json': JSON.stringify({ name: 'shop', version: '1.0.0', scripts: { start: 'node server.mjs' } }),
   'server.mjs': `
@@ -9,6 +9,7 @@ import { createServer } from 'node:http';
 import { createHash } from 'node:crypto';
 const server = createServer((request, response) => {
   if (request.url === '/health') return response.end('ok');
+  if (request.url === '/die') return void response.end('bye', () => { console.log('dying'); process.exit(7); });
   if (request.url === '/echo') {
     response.setHeader('x-seen', JSON.stringify(request.rawHeaders));
     return request.pipe(response);

@@ -76,7 +76,13 @@ describe('a deployment that is taken over', () => {
       .insertInto('environment')
       .values({ id: ids.environment, project_id: ids.project, name: 'staging', host: `${name}-staging` })
       .execute();
-    const jobs: Sender = { send: async () => undefined };
+    const asked: string[] = [];
+    const own = new Set<string>();
+    const jobs: Sender = {
+      async send(_queue, payload) {
+        if ('deploymentId' in payload && own.has(payload.deploymentId)) asked.push(payload.deploymentId);
+      },
+    };
     const outbox = createOutbox({
       db,
       jobs,
@@ -110,6 +116,7 @@ describe('a deployment that is taken over', () => {
       });
     const ask = async (): Promise<string> => {
       const id = randomUUID();
+      own.add(id);
       await db
         .insertInto('deployment')
         .values({
@@ -133,6 +140,8 @@ describe('a deployment that is taken over', () => {
       row,
       target,
       went,
+      /** Deployments of this world whose job was asked for. */
+      asked,
       bare,
       host: `${name}-staging.localhost`,
       environment: ids.environment,
@@ -265,5 +274,43 @@ describe('a deployment that is taken over', () => {
     });
     expect(await deployments.sweep()).toEqual(['nobody']);
     expect((await at.target.list()).map(({ key }) => key)).toEqual([id]);
+  });
+
+  it('starts again what is live and has ended, and says so in one message', async () => {
+    const at = await world('revived');
+    await using _target = at.target;
+    using deployments = at.make();
+    const id = await at.ask();
+    await deployments.advance(id, never);
+    await using front = await listen(deployments.proxy);
+    const said = () =>
+      database.db
+        .selectFrom('outbox')
+        .select(['content'])
+        .where('key', '=', `revived:${id}`)
+        .execute()
+        .then((rows) => rows.map(({ content }) => JSON.stringify(content)));
+    await deployments.advance(id, never);
+    expect(await said()).toEqual([]);
+
+    await front.get(at.host, '/die');
+    await expect.poll(async () => (await at.target.instance(id))?.state).toBe('exited');
+    at.asked.splice(0);
+    await deployments.sweep();
+    expect(at.asked).toEqual([id]);
+    await deployments.advance(id, never);
+    expect(await front.get(at.host, '/')).toMatchObject({ status: 200, body: 'first' });
+    const [message, ...more] = await said();
+    expect(more).toEqual([]);
+    for (const part of ['exit code 7', 'was started again', '2 of 2', 'dying'])
+      expect(message).toContain(part);
+
+    await at.target.stop(id, 0);
+    await deployments.advance(id, never);
+    expect(await front.get(at.host, '/')).toMatchObject({ status: 200 });
+    const [edited, ...others] = await said();
+    expect(others).toEqual([]);
+    expect(edited).toContain('was gone');
+    expect(at.went).toEqual([id]);
   });
 });

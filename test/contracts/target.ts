@@ -227,7 +227,7 @@ export function targetContract(
         expect(await askSoon(first)).toBe('hello');
       });
 
-      it('that ended shows its exit code and what it said, and is not started again by the same key', async () => {
+      it('that ended shows its exit code and what it said, and starts again by its key once it was stopped', async () => {
         const instance = await start();
         await askSoon(instance, 'say/farewell');
         await ask(instance, 'exit/7');
@@ -235,7 +235,12 @@ export function targetContract(
         const ended = await target.instance(instance.key);
         expect(ended).toMatchObject({ id: instance.id, exitCode: 7 });
         expect(await target.logs(instance.key, { lines: 10 })).toContain('farewell');
-        expect(await target.start(specFor(built, { key: instance.key }))).toEqual(ended);
+        const spec = specFor(built, { key: instance.key });
+        expect(await target.start(spec)).toEqual(ended);
+        await target.stop(instance.key, 0);
+        const again = await target.start(spec);
+        expect(again).toMatchObject({ state: 'running', key: instance.key });
+        expect(await askSoon(again)).toBe('hello');
       });
 
       it('cannot be started from an image that is not there', async () => {

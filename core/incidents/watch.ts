@@ -40,6 +40,15 @@ export interface Watch {
 }
 
 /**
+ * A series is back before its alert is said to be over: Alertmanager tells of what changed in a group once in
+ * `group_interval`, by default 5 minutes (https://prometheus.io/docs/alerting/latest/configuration/#route).
+ */
+const SENDER_LAG_MS = 6 * 60_000;
+
+const reportedWords = (titles: readonly string[]): string =>
+  `The series are inside, but nobody has said that this is over: ${titles.join(', ')}.`;
+
+/**
  * The time after a fix, in which the series of the incident's signals are looked at again. Looks are at fixed times
  * after the beginning, so a process that was killed looks at those it missed.
  */
@@ -134,7 +143,21 @@ export function createWatch(deps: WatchDeps): Watch {
         inside: looks.map((series) => series[index]?.inside ?? null),
       })),
     ];
-    if (samples.length >= count) return conclude(row, samples);
+    if (samples.length >= count) {
+      const verdict = verdictOf(row.series, samples);
+      const going = verdict.recovered ? await stillReported(row) : [];
+      if (going.length === 0) return conclude(row, samples, verdict);
+      const left = row.until.getTime() + SENDER_LAG_MS - Date.now();
+      if (left <= 0) return conclude(row, samples, { recovered: false, words: reportedWords(going) });
+      return write(row, async (trx) => {
+        await trx
+          .updateTable('watch')
+          .set({ samples: toJson(samples) })
+          .where('id', '=', row.id)
+          .execute();
+        await jobs.send('watch', { watchId: row.id }, { trx, afterMs: Math.min(left, row.step_ms) });
+      });
+    }
     await write(row, async (trx) => {
       await trx
         .updateTable('watch')
@@ -173,8 +196,26 @@ export function createWatch(deps: WatchDeps): Watch {
     }
   }
 
-  async function conclude(row: Row, samples: WatchSample[]): Promise<void> {
-    const { recovered, words } = verdictOf(row.series, samples);
+  /** The faults that go on as far as their senders say, but for findings, whose bands were looked at. */
+  async function stillReported(row: Row): Promise<string[]> {
+    const signals = await db
+      .selectFrom('signal')
+      .select(['fingerprint', 'title', 'kind', 'query', 'ends_at'])
+      .where('incident_id', '=', row.incident_id)
+      .orderBy('starts_at')
+      .execute();
+    const newest = new Map(signals.map((signal) => [signal.fingerprint, signal]));
+    const bands = new Set(row.series.flatMap(({ kind, query }) => (kind === 'band' ? [query] : [])));
+    return [...newest.values()]
+      .filter(({ ends_at, kind, query }) => !ends_at && (kind === 'alert' || !bands.has(query)))
+      .map(({ title }) => title);
+  }
+
+  async function conclude(
+    row: Row,
+    samples: WatchSample[],
+    { recovered, words }: { recovered: boolean; words: string },
+  ): Promise<void> {
     await write(row, async (trx) => {
       await trx
         .updateTable('watch')

@@ -14,7 +14,7 @@ import type { IncidentTable, SignalTable } from './tables.ts';
 
 /** Signals of an environment that begin this close to each other are one incident. */
 export const TOGETHER_MS = 10 * 60_000;
-/** What ended by itself and comes again within this is the same incident. */
+/** What ended by itself and comes again within this is the same incident; what waits for people likewise. */
 const AGAIN_MS = 10 * 60_000;
 
 export type Taken =
@@ -221,7 +221,8 @@ const lockEnvironment = (
 
 /**
  * The open incident this belongs to: it has the same fault already, or began at about the same time. While a fix is
- * worked on the incident is open, however long that takes, so the same fault opens no second.
+ * worked on the incident is open, however long that takes, so the same fault opens no second; but a pull request that
+ * nobody merges does not hold the incident's name for a fault that was over, and comes again later.
  */
 const openIncident = (
   trx: Transaction<Schema>,
@@ -240,7 +241,14 @@ const openIncident = (
           new Date(signal.startsAt.getTime() - TOGETHER_MS),
           new Date(signal.startsAt.getTime() + TOGETHER_MS),
         ),
-        hasFault(signal),
+        eb.and([
+          hasFault(signal),
+          eb.or([
+            eb('state', '!=', 'waiting'),
+            eb('quiet_since', 'is', null),
+            eb('quiet_since', '>', new Date(Date.now() - AGAIN_MS)),
+          ]),
+        ]),
       ]),
     )
     .orderBy(hasFault(signal), 'desc')

@@ -221,6 +221,14 @@ forEachStore((_kind, open) => {
       state: 'waiting',
       environment_id: shop.environmentId,
     });
+
+    // Somebody rolled back and left the pull request alone: what comes much later is news.
+    const longAgo = new Date(Date.now() - 11 * 60_000);
+    await database.db.updateTable('incident').set({ quiet_since: longAgo }).execute();
+    await alert('3', '172.18.0.4', 90);
+    await world.taken.reaches(3);
+    expect(world.taken.entries.at(-1)).toBe('opened');
+    expect((await incidents(database)).map(({ state }) => state)).toContain('waiting');
   });
 
   it('neither opens an incident of what was over before it was heard of, nor of what is about nobody', async () => {

@@ -69,9 +69,12 @@ export async function startWork(jobs: Jobs<Queues>, workers: Workers): Promise<v
     'logs',
     {
       concurrency: 2,
-      onDead: async ({ deploymentId }, error) => log.error({ deploymentId, error }, 'logs were not read'),
+      onDead(request, error) {
+        log.error({ deploymentId: request.deploymentId, error }, 'logs were not read');
+        return deployments.logs.giveUp(request);
+      },
     },
-    deployments.showLogs,
+    deployments.logs.show,
   );
   await jobs.work(
     'monitor',

@@ -4,18 +4,18 @@ import type { InstanceSpec, Target } from '#adapters/targets/target.ts';
 import type { Logger } from '#observability/log.ts';
 import type { GitTransport } from '#sandbox/git-transport.ts';
 import type { Approval, Approvals } from '../approvals/approvals.ts';
-import type { Card } from '../conversations/card.ts';
 import type { Handler, Handlers } from '../conversations/handler.ts';
 import type { Outbox } from '../conversations/outbox.ts';
 import type { DeploymentEvent } from '../events.ts';
 import type { Sender } from '../store/queues.ts';
 import type { Schema } from '../store/schema.ts';
 import { createDeploymentCommands } from './commands.ts';
-import { isUnderWay, shortSha } from './environments.ts';
+import { isUnderWay } from './environments.ts';
 import { createForgeRecord } from './forge-record.ts';
 import type { HealthTiming } from './health.ts';
 import type { Hosts } from './host.ts';
 import { createInstances } from './instances.ts';
+import { createLogs, type Logs } from './logs.ts';
 import { type AppProxy, createProxy } from './proxy.ts';
 import { createRevive } from './revive.ts';
 import { createRollout, endDeployment } from './rollout.ts';
@@ -61,7 +61,7 @@ export interface Deployments extends Disposable {
   /** The job was retried in vain. */
   giveUp(deploymentId: string, error: unknown): Promise<void>;
   /** The job `logs`. */
-  showLogs(request: { messageId: string; deploymentId: string; lines: number }): Promise<void>;
+  logs: Logs;
   /** Reads what is live, and begins to remove what is left over of processes that were killed; before work starts. */
   start(): Promise<void>;
   /** What is live now. */
@@ -157,47 +157,13 @@ export function createDeployments(deps: DeploymentsDeps): Deployments {
     });
   }
 
-  async function showLogs({
-    messageId,
-    deploymentId,
-    lines,
-  }: {
-    messageId: string;
-    deploymentId: string;
-    lines: number;
-  }): Promise<void> {
-    const printed = await target.logs(deploymentId, { lines });
-    await db.transaction().execute(async (trx) => {
-      const about = await trx
-        .selectFrom('deployment')
-        .innerJoin('environment', 'environment.id', 'deployment.environment_id')
-        .innerJoin('release', 'release.id', 'deployment.release_id')
-        .select(['environment.host', 'release.commit_sha'])
-        .where('deployment.id', '=', deploymentId)
-        .executeTakeFirstOrThrow();
-      const message = await trx
-        .updateTable('message')
-        .set({ outcome: 'answered' })
-        .where('id', '=', messageId)
-        .returning('conversation_id')
-        .executeTakeFirstOrThrow();
-      const card: Card = {
-        title: `Logs of ${about.host} at ${shortSha(about.commit_sha)}`,
-        tone: 'neutral',
-        blocks: [{ type: 'code', text: printed.join('\n') || '(it has printed nothing)' }],
-        actions: [],
-      };
-      await outbox.answer(trx, message.conversation_id, `reply:${messageId}`, card);
-    });
-  }
-
   const held = building.move();
   return {
     handlers: createDeploymentCommands({ outbox, jobs, approvals, hosts, show, stopRun: deps.stopRun }),
     proxy,
     advance,
     giveUp,
-    showLogs,
+    logs: createLogs({ db, outbox, target }),
     async start() {
       await routes.refresh();
       instances.begin();

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createGitHubForge } from '#adapters/forge/github.ts';
+import { createMemoryTarget } from '#adapters/targets/memory.ts';
+import { type Target, TargetError } from '#adapters/targets/target.ts';
 import { APPROVAL_ACTIONS, type Card } from '#core/conversations/card.ts';
 import { createGitHubPeer, type GitHubPeer } from '../../peers/github.ts';
 import { type TestComio, testComio } from '../../support/comio.ts';
@@ -37,6 +39,7 @@ describe('deployments', () => {
   async function world(
     files: AppFiles,
     roles: Parameters<typeof testComio>[0]['roles'] = {},
+    target?: Target,
   ): Promise<World> {
     count += 1;
     const repo = `shop${count}`;
@@ -56,6 +59,7 @@ describe('deployments', () => {
           ],
         },
         forge,
+        target,
         roles: { ada: 'operator', grace: 'operator', ...roles },
       }),
     );
@@ -254,6 +258,22 @@ describe('deployments', () => {
       },
     ]);
     expect((await at.comio.comio.app.request('/deployments/targets')).status).toBe(403);
+  });
+
+  it('says so when the logs cannot be read', async () => {
+    await using memory = createMemoryTarget();
+    await using at = await world(
+      goodApp('first'),
+      {},
+      {
+        ...memory,
+        logs: () => Promise.reject(new TargetError('unavailable', 'Docker did not answer.')),
+      },
+    );
+    await at.deploy('deploy');
+    await at.chat.say('logs staging');
+    const said = await at.chat.until((shown) => shown.find(({ key }) => key.startsWith('reply:')));
+    expect(textOf(said.card)).toContain('The logs could not be read');
   });
 
   it('says what is missing', async () => {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
+import { LABEL_ROLE, LABEL_TARGET } from '#adapters/targets/docker-container.ts';
 import { namespaceOf } from '#core/deployments/namespace.ts';
 import { buildShopRepository, type ShopHistory } from '#observability/demo-app/history.ts';
 import { createLogger } from '#observability/log.ts';
@@ -28,10 +29,12 @@ export interface World extends AsyncDisposable {
   service: Service;
   /** The model that answers, for the person at the terminal. */
   model: string;
+  /** It is: then also what it says and names is known beforehand. A real one is free in that. */
+  isScripted: boolean;
   /** The shop and who watches it; undefined where the walk does not go there. */
   watched: Watched | undefined;
-  /** What Comio tells Prometheus is live. */
-  deployed(): Promise<{ app: string; commit: string; address: string }[]>;
+  /** The commit of the newest container that runs for the app, by Docker's word; undefined: none runs. */
+  running(app: string): Promise<string | undefined>;
   /** The Host header of a deployed app. */
   hostOf(app: string): string;
   /** Asks a deployed app, through Comio's proxy, as anybody would; with a body by POST. */
@@ -84,9 +87,9 @@ export async function createWorld(
   const driver = building.use(
     drivers.docker({ dockerHost: environment.DOCKER_HOST, log: createLogger('error') }),
   );
-  const { env: model, name } = await modelSettings(environment, dataDir);
+  const { env: model, name, isScripted } = await modelSettings(environment, dataDir);
   const comioDir = join(dataDir, 'comio');
-  building.use(createDockerWorld(namespaceOf({ dataDir: comioDir })));
+  const { docker, namespace } = building.use(createDockerWorld(namespaceOf({ dataDir: comioDir })));
   const { SLACK_APP_TOKEN: _socketMode, ...overHttp } = slack.env;
   const service = building.use(
     await startService({
@@ -127,18 +130,15 @@ export async function createWorld(
     github,
     service,
     model: name,
+    isScripted,
     watched,
     hostOf,
-    async deployed() {
-      const groups = (await (await fetch(`${service.url}/deployments/targets`)).json()) as {
-        targets: string[];
-        labels: Record<string, string>;
-      }[];
-      return groups.map(({ targets, labels }) => ({
-        app: labels.app ?? '',
-        commit: labels.commit ?? '',
-        address: targets[0] ?? '',
-      }));
+    async running(app) {
+      const label = [`${LABEL_TARGET}=${namespace}`, `${LABEL_ROLE}=app`, `app=${app}`];
+      const filters = JSON.stringify({ label, status: ['running'] });
+      // The one before may still end its requests.
+      const [newest] = (await docker.listContainers({ filters })).sort((a, b) => b.Created - a.Created);
+      return newest?.Labels.commit;
     },
     ask: (app, path, body) => askThroughProxy(service.url, hostOf(app), path, body),
     keep: (what) => void held.use(what),
@@ -202,7 +202,7 @@ function askThroughProxy(
 async function modelSettings(
   environment: Record<string, string | undefined>,
   dataDir: string,
-): Promise<{ env: Record<string, string>; name: string }> {
+): Promise<{ env: Record<string, string>; name: string; isScripted: boolean }> {
   const pick = (names: readonly string[]) =>
     Object.fromEntries(
       names.flatMap((name) => {
@@ -212,10 +212,15 @@ async function modelSettings(
     );
   const real = pick(MODEL_SETTINGS);
   const [first] = Object.keys(real);
-  if (first) return { env: { ...real, ...pick(MODEL_OPTIONS) }, name: `the model of ${first}` };
+  if (first)
+    return { env: { ...real, ...pick(MODEL_OPTIONS) }, name: `the model of ${first}`, isScripted: false };
   const file = join(dataDir, 'script.json');
   await writeFile(file, JSON.stringify(demoScript));
-  return { env: { LLM_SCRIPT: file, LLM_PROVIDER: 'scripted' }, name: 'the scripted model' };
+  return {
+    env: { LLM_SCRIPT: file, LLM_PROVIDER: 'scripted' },
+    name: 'the scripted model',
+    isScripted: true,
+  };
 }
 
 function showThreads(terminal: Terminal, slack: SlackPeer, github: GitHubPeer): void {

@@ -36,7 +36,10 @@ const live: Stage = {
     const main = (await world.github.branches({ owner, repo })).find(({ name }) => name === 'main');
     if (!main) throw new Error(`${repository} has no branch main`);
     const app = `${repo}-staging`;
-    const seen = await deploy(world, terminal, { thread, app, sha: main.sha });
+    const paths = world.isScripted ? ['/recipes'] : ['/health', '/healthz', '/'];
+    const seen = await deploy(world, terminal, { thread, app, sha: main.sha, paths });
+    // What its routes are called is the model's choice.
+    if (!world.isScripted) return `${seen}, at http://${world.hostOf(app)}`;
     const pancakes = { title: 'Pancakes', minutes: 20, ingredients: ['Egg'] };
     const { status } = await world.ask(app, '/recipes', pancakes);
     if (status !== 201) throw new Error(`a recipe is answered with ${status}`);

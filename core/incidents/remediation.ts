@@ -18,7 +18,7 @@ import { factsOf } from '../runs/loop.ts';
 import { branchFor, linkRun } from '../runs/start-run.ts';
 import type { Proposal } from '../runs/tools/tool.ts';
 import { oneLine } from '../runs/tools/truncate.ts';
-import { createRun, type OnTurnEnded, type Run, startTurn, type Turn } from '../runs/turns.ts';
+import { createRun, type OnTurnEnded, openTurn, type Run, startTurn, type Turn } from '../runs/turns.ts';
 import type { Sender } from '../store/queues.ts';
 import type { Schema } from '../store/schema.ts';
 import { toJson } from '../store/storable.ts';
@@ -78,16 +78,21 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
   async function onDiagnosed(trx: Transaction<Schema>, incidentId: string): Promise<void> {
     const diagnosis = await diagnosisOf(trx, incidentId);
     if (!deps.autoFix || diagnosis?.category !== 'code' || diagnosis.confidence < MIN_CONFIDENCE) return;
-    const { problem } = await start(trx, incidentId, COMIO);
-    if (problem !== undefined) log.info({ incident: incidentId, problem }, 'no fix is tried');
+    const { problem, waits } = await start(trx, incidentId, COMIO);
+    if (problem === undefined) return;
+    log.info({ incident: incidentId, problem }, 'no fix is tried');
+    if (!waits) return;
+    const { conversation_id } = await incidentOf(trx, incidentId);
+    const card = textCard('No fix was begun', 'warning', problem);
+    await outbox.answer(trx, conversation_id, `incident:${incidentId}:fix-waits`, card);
   }
 
-  /** Makes run and turn; `problem` says in words for people why not. */
+  /** Makes run and turn; `problem` says in words for people why not, `waits` that they may ask again later. */
   async function start(
     trx: Transaction<Schema>,
     incidentId: string,
     by: Person,
-  ): Promise<{ problem?: string }> {
+  ): Promise<{ problem?: string; waits?: boolean }> {
     const incident = await trx
       .selectFrom('incident')
       .selectAll()
@@ -104,6 +109,19 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
     if (baseSha === undefined || project.clone_url === null)
       return {
         problem: 'Nothing of this project is deployed by Comio, so there is no commit to start from.',
+      };
+    // What people say and stop in the thread stays theirs while it is worked on.
+    const { run_id: current } = await trx
+      .selectFrom('conversation')
+      .select('run_id')
+      .where('id', '=', incident.conversation_id)
+      .forNoKeyUpdate()
+      .executeTakeFirstOrThrow();
+    const busy = current === null ? undefined : await openTurn(trx, current);
+    if (busy)
+      return {
+        waits: true,
+        problem: `The thread of this incident is at work on "${oneLine(busy.request, 80)}". When that has ended or was stopped, press "Try a fix" on the incident's card.`,
       };
     const id = randomUUID();
     const run = await createRun(trx, {

@@ -75,10 +75,9 @@ export function createRunCommands(deps: StartRunDeps): Handlers & { talk: Handle
     };
 
   async function stop(scene: Scene): Promise<Verdict> {
-    const { runId } = scene;
+    const runId = scene.inbound.action ? await runOfTurn(scene, scene.inbound.action.value) : scene.runId;
     const by = scene.inbound.author.name;
-    const meant = runId !== null && (await isOpenTurn(scene, runId));
-    const turns = meant ? await requestStop(scene.trx, runId, by, deps.onTurnEnded) : [];
+    const turns = runId === null ? [] : await requestStop(scene.trx, runId, by, deps.onTurnEnded);
     if (runId === null || turns.length === 0) {
       // A second press, or a stop that came after the end, is not an error.
       return scene.inbound.action
@@ -129,15 +128,17 @@ export function createRunCommands(deps: StartRunDeps): Handlers & { talk: Handle
   };
 }
 
-/** The word means whatever is open, a card's button the turn of that card: pressed late, it stops no later one. */
-async function isOpenTurn({ trx, inbound }: Scene, runId: string): Promise<boolean> {
-  const { action } = inbound;
-  if (!action) return true;
-  const open = trx
+/**
+ * The word means whatever is open in the thread's run, a card's button the turn of that card, whose run the thread may
+ * have left since: pressed late, it stops no later one. null: the turn is not open, or not of this thread.
+ */
+async function runOfTurn({ trx, conversation }: Scene, turnId: string): Promise<string | null> {
+  const open = await trx
     .selectFrom('turn')
-    .select('id')
-    .where('id', '=', action.value)
-    .where('run_id', '=', runId)
-    .where('state', 'in', [...OPEN]);
-  return (await open.executeTakeFirst()) !== undefined;
+    .select('run_id')
+    .where('id', '=', turnId)
+    .where('conversation_id', '=', conversation.id)
+    .where('state', 'in', [...OPEN])
+    .executeTakeFirst();
+  return open?.run_id ?? null;
 }

@@ -149,6 +149,35 @@ describe('a fix', () => {
     expect(pull?.head.sha).toBe(row.proposal?.sha);
   });
 
+  it('does not take the thread from a turn that is at work', async () => {
+    await using world = await remediationWorld(github, { steps: right });
+    const { chat, db } = world;
+    await chat.say('edit take your time');
+    const own = await chat.until((shown) => shown.find(({ card }) => textOf(card).includes('sleep 120')));
+    await world.fix();
+    const told = await chat.until((shown) => shown.find(({ card }) => card.title === 'No fix was begun'));
+    expect(textOf(told.card)).toContain('take your time');
+    expect(await world.remediation()).toEqual([]);
+    expect((await world.incident()).state).toBe('diagnosed');
+    await chat.press(own.card, 'stop');
+    await chat.until((shown) => shown.some(({ card }) => card.title.startsWith('Stopped by ada')));
+    await world.fix();
+    await chat.until((shown) => byKey('approval:')(shown));
+    expect(await db.selectFrom('turn').select('state').where('verb', '=', 'edit').execute()).toEqual([
+      { state: 'stopped' },
+    ]);
+  });
+
+  it('leaves the stop button of a turn to that turn when the thread has another run', async () => {
+    await using world = await remediationWorld(github, { steps: right });
+    const { chat, db } = world;
+    await chat.say('edit take your time');
+    const own = await chat.until((shown) => shown.find(({ card }) => textOf(card).includes('sleep 120')));
+    await db.updateTable('conversation').set({ run_id: null }).execute();
+    await chat.press(own.card, 'stop');
+    await chat.until((shown) => shown.some(({ card }) => card.title.startsWith('Stopped by ada')));
+  });
+
   it('that nobody decides on in time is not published, and the thread says so', async () => {
     await using world = await remediationWorld(github, { steps: right });
     const { chat, db } = world;

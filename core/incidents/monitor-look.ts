@@ -86,13 +86,17 @@ export function createLook({
     const known = seasons.get(query);
     if (known) return known.points;
     const to = Math.floor(now / SEASON_STEP_MS) * SEASON_STEP_MS;
-    const points = await read(query, to - SEASON_DAYS * DAY_MS, to, SEASON_STEP_MS, signal).catch((error) => {
+    try {
+      const points = await read(query, to - SEASON_DAYS * DAY_MS, to, SEASON_STEP_MS, signal);
+      seasons.set(query, { until: now + SEASON_KEPT_MS, points });
+      return points;
+    } catch (error) {
       if (!(error instanceof MetricsError)) throw error;
       log.warn({ query, error: error.message }, 'the last two weeks of a series could not be read');
+      // Asked again soon: the daily rush must not look like a fault for hours.
+      seasons.set(query, { until: now + SEASON_STEP_MS, points: [] });
       return [];
-    });
-    seasons.set(query, { until: now + SEASON_KEPT_MS, points });
-    return points;
+    }
   }
 
   return async (environment, series, states, now, signal) => {
@@ -138,6 +142,11 @@ export function createLook({
       const findings: Looked['findings'] = [];
       for (const change of changes) {
         const finding = findingOf({ environment, spec, query, change });
+        if (finding.status === 'resolved') {
+          // The card keeps the picture of how it began.
+          findings.push({ finding, png: undefined });
+          continue;
+        }
         const png = await drawFinding({
           finding,
           spec,

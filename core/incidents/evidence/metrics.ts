@@ -12,6 +12,8 @@ interface Candidate {
 }
 
 const MAX_PIECES = 8;
+/** Of what was not measured before, and so says less. */
+const MAX_BEGUN = 3;
 /** Below this many interquartile ranges nothing happened. */
 const LEAST_SCORE = 3;
 const PEOPLE = 'app="$app",route!~"/metrics|/health"';
@@ -54,7 +56,12 @@ export const metricsSource = (deps: { metrics: MetricsSource | undefined; stepMs
         const { from, to } = scene;
         try {
           return (await metrics.range({ query: candidate.query, from, to, stepMs }, signal)).flatMap(
-            (series) => changeOf(series, candidate, scene),
+            ({ labels, points }): Read[] => {
+              const finite = points.filter(({ v }) => Number.isFinite(v));
+              const values = (after: boolean) =>
+                finite.filter(({ t }) => t >= scene.onset.getTime() === after).map(({ v }) => v);
+              return [{ candidate, labels, before: values(false), after: values(true) }];
+            },
           );
         } catch (error) {
           // An alert's own link need not hold a query of this server.
@@ -63,14 +70,32 @@ export const metricsSource = (deps: { metrics: MetricsSource | undefined; stepMs
         }
       }),
     );
-    return read
-      .flat()
+    const all = read.flat();
+    const wasMeasured = all.some(({ before }) => before.length > 0);
+    const begun = all.filter((one) => one.before.length === 0 && !(wasMeasured && isZeroWhenAbsent(one)));
+    const changed = all
+      .filter((one) => !begun.includes(one))
+      .flatMap(changeOf)
       .filter(({ change }) => change.score >= LEAST_SCORE)
       .toSorted((a, b) => b.change.score - a.change.score)
-      .slice(0, MAX_PIECES)
-      .map(pieceOf);
+      .map(changedPiece);
+    // What was not measured before has no score: it stands in the middle, after the stronger half of what has one.
+    const half = Math.ceil(Math.min(changed.length, MAX_PIECES - MAX_BEGUN) / 2);
+    return changed
+      .toSpliced(
+        half,
+        0,
+        ...begun
+          .filter(({ after }) => after.length > 0)
+          .slice(0, MAX_BEGUN)
+          .map(begunPiece),
+      )
+      .slice(0, MAX_PIECES);
   },
 });
+
+/** Of an app that is measured, requests of a kind of which there is no series were none; of anything else that is not known. */
+const isZeroWhenAbsent = ({ candidate }: Read): boolean => candidate.unit === 'req/s';
 
 /** By query: a signal's own is often one of ours. */
 function candidatesOf({ signals }: Scene): Candidate[] {
@@ -86,32 +111,41 @@ function candidatesOf({ signals }: Scene): Candidate[] {
   return [...new Map([...theirs, ...BY_ROUTE, ...ours].map((one) => [one.query, one])).values()];
 }
 
-interface Changed {
+interface Read {
   candidate: Candidate;
   labels: Series['labels'];
+  before: number[];
+  after: number[];
+}
+
+interface Changed extends Read {
   change: Change;
 }
 
-function changeOf({ labels, points }: Series, candidate: Candidate, { onset }: Scene): Changed[] {
-  const finite = points.filter(({ v }) => Number.isFinite(v));
-  const values = (after: boolean) =>
-    finite.filter(({ t }) => t >= onset.getTime() === after).map(({ v }) => v);
-  const after = values(true);
-  // A series that begins with the fault, failures of a route for instance, was nothing before.
-  const before = finite.length === after.length ? after.map(() => 0).concat(0, 0, 0, 0) : values(false);
+function changeOf(read: Read): Changed[] {
+  const { candidate, after } = read;
+  const before = read.before.length > 0 ? read.before : after.map(() => 0).concat(0, 0, 0, 0);
   const change = robustScore(before, after, candidate.leastSpread);
-  return change ? [{ candidate, labels, change }] : [];
+  return change ? [{ ...read, change }] : [];
 }
 
-function pieceOf({ candidate, labels, change }: Changed): Piece {
-  const { title, query, unit } = candidate;
+/** Its name, and how its values are spelt: for people, and for people and the model. */
+function wordsOf({ candidate, labels }: Read) {
+  const { title, unit } = candidate;
   const where = Object.entries(labels)
     .filter(([name]) => name !== 'app')
     .map(([name, value]) => `${name}=${value}`)
     .join(', ');
-  const name = where === '' ? title : `${title} (${where})`;
-  const spell = (v: number) => (unit ? spellValue(v, unit) : short(v));
-  const both = (v: number) => (unit ? `${spellValue(v, unit)} (${short(v)})` : short(v));
+  return {
+    name: where === '' ? title : `${title} (${where})`,
+    spell: (v: number) => (unit ? spellValue(v, unit) : short(v)),
+    both: (v: number) => (unit ? `${spellValue(v, unit)} (${short(v)})` : short(v)),
+  };
+}
+
+function changedPiece(changed: Changed): Piece {
+  const { candidate, labels, change } = changed;
+  const { name, spell, both } = wordsOf(changed);
   return {
     kind: 'metric',
     title: `${name}: ${spell(change.median)} before, ${spell(change.extreme)} after`,
@@ -120,9 +154,26 @@ function pieceOf({ candidate, labels, change }: Changed): Piece {
       `before: median ${both(change.median)}, the middle half from ${both(change.low)} to ${both(change.high)}`,
       `after: farthest from it ${both(change.extreme)}, last ${both(change.last)}`,
       `changed by ${short(change.score)} interquartile ranges`,
-      `query: ${query}`,
+      `query: ${candidate.query}`,
     ].join('\n'),
-    data: { query, labels, ...change },
+    data: { query: candidate.query, labels, ...change },
+  };
+}
+
+function begunPiece(begun: Read): Piece {
+  const { candidate, labels, after } = begun;
+  const { name, spell, both } = wordsOf(begun);
+  const [low, high, last] = [Math.min(...after), Math.max(...after), after.at(-1) ?? 0];
+  return {
+    kind: 'metric',
+    title: `${name}: not measured before, ${spell(last)} after`,
+    text: [
+      name,
+      'before: not measured, so whether it changed is not known; an expression of an alert has a result only where it fires',
+      `after: from ${both(low)} to ${both(high)}, last ${both(last)}`,
+      `query: ${candidate.query}`,
+    ].join('\n'),
+    data: { query: candidate.query, labels, low, high, last },
   };
 }
 

@@ -10,7 +10,12 @@ export interface Change {
   score: number;
 }
 
-/** Of the magnitude of what was before: a smaller spread is taken for this much, or a flat line would win by a hair. */
+/**
+ * Of the magnitude of what was before: a smaller spread is taken for this much, or a flat line would win by a hair. After
+ * nothing but zeros it is of the magnitude of what came, so that the score does not depend on the unit, as it would with
+ * scikit-learn's RobustScaler, which BARO uses and which divides by 1 then. BARO says nothing of this; 5 % is our choice,
+ * and makes 20 the score of whatever rose from zero.
+ */
 const LEAST_RELATIVE_SPREAD = 0.05;
 
 /**
@@ -29,9 +34,10 @@ export function robustScore(
   const sorted = before.toSorted((a, b) => a - b);
   const [low, median, high] = [quantile(sorted, 0.25), quantile(sorted, 0.5), quantile(sorted, 0.75)];
   const extreme = after.reduce((far, v) => (Math.abs(v - median) > Math.abs(far - median) ? v : far), last);
-  const spread = Math.max(high - low, LEAST_RELATIVE_SPREAD * Math.abs(median), leastSpread);
-  // As scikit-learn's RobustScaler, which BARO uses: what has no spread is not divided.
-  return { median, low, high, extreme, last, score: Math.abs(extreme - median) / (spread || 1) };
+  const spread =
+    Math.max(high - low, LEAST_RELATIVE_SPREAD * Math.abs(median), leastSpread) ||
+    LEAST_RELATIVE_SPREAD * Math.abs(extreme);
+  return { median, low, high, extreme, last, score: spread && Math.abs(extreme - median) / spread };
 }
 
 /** Linear interpolation between closest ranks; `sorted` is not empty. */

@@ -3,7 +3,7 @@ import { type Kysely, type Selectable, sql, type Transaction } from 'kysely';
 import { type Forge, ForgeError } from '#adapters/forge/forge.ts';
 import type { Logger } from '#observability/log.ts';
 import type { GitTransport } from '#sandbox/git-transport.ts';
-import type { Sandbox, SandboxDriver } from '#sandbox/sandbox.ts';
+import { type Sandbox, type SandboxDriver, SandboxError } from '#sandbox/sandbox.ts';
 import { type Approval, type Approvals, digestOf, isApproved } from '../approvals/approvals.ts';
 import { textCard } from '../conversations/card.ts';
 import { answer, audit, type Handlers, type Scene, type Verdict } from '../conversations/handler.ts';
@@ -22,6 +22,7 @@ import { createRun, type OnTurnEnded, openTurn, type Run, startTurn, type Turn }
 import type { Sender } from '../store/queues.ts';
 import type { Schema } from '../store/schema.ts';
 import { toJson } from '../store/storable.ts';
+import { aroundOnset, deploymentsOf } from './evidence/deployments-seen.ts';
 import { type Incident, moveIncident, showIncident } from './incidents.ts';
 import { approvalCard, publishedCard, pullRequestBody } from './remediation-cards.ts';
 import { remediationRequest } from './remediation-request.ts';
@@ -105,7 +106,7 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
     const diagnosis = await diagnosisOf(trx, incidentId);
     if (!diagnosis?.root_cause) return { problem: 'There is no diagnosis that names a cause.' };
     const project = await projectOf(trx, incident.project_id);
-    const baseSha = await deployedCommit(trx, incident.environment_id);
+    const baseSha = await faultyCommit(trx, incident);
     if (baseSha === undefined || project.clone_url === null)
       return {
         problem: 'Nothing of this project is deployed by Comio, so there is no commit to start from.',
@@ -374,8 +375,7 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
       const note = { previous: undefined, record: async () => undefined };
       await publish(deps, { run, write }, sandbox, project, request, policy, note, signal);
     } catch (error) {
-      if (error instanceof DeniedPath || (error instanceof ForgeError && error.code !== 'unavailable'))
-        return fail(error.message);
+      if (!signal.aborted && isExpected(error)) return fail(error.message);
       throw error;
     }
     await write(async (trx) => {
@@ -458,6 +458,12 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
     giveUp,
   };
 }
+
+/** Failures to publish that a retry would only repeat, and that have a sentence for people. */
+const isExpected = (error: unknown): error is Error =>
+  error instanceof DeniedPath ||
+  (error instanceof ForgeError && error.code !== 'unavailable') ||
+  (error instanceof SandboxError && error.code === 'git_failed');
 
 /** Everything that happens once it is approved. */
 const digestFor = (
@@ -557,6 +563,16 @@ async function deployedCommit(db: Reader, environmentId: string | null): Promise
     .where('environment.id', '=', environmentId)
     .executeTakeFirst();
   return found?.commit_sha;
+}
+
+/** What was live when the incident began: what is live now may be the rollback from it, which shows no fault. */
+async function faultyCommit(db: Reader, incident: Incident): Promise<string | undefined> {
+  const { environment_id, began_at } = incident;
+  if (environment_id === null) return undefined;
+  const deployments = await deploymentsOf(db, environment_id);
+  // A rollback soon after the beginning is an answer to it, not its cause.
+  const causes = deployments.filter(({ kind, liveAt }) => kind !== 'rollback' || liveAt <= began_at);
+  return aroundOnset(causes, began_at).live?.sha ?? (await deployedCommit(db, environment_id));
 }
 
 const turnOf = (db: Reader, row: Remediation): Promise<Turn> =>

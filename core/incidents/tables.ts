@@ -101,7 +101,7 @@ export interface RemediationTable {
   id: string;
   incident_id: string;
   run_id: string;
-  /** The commit it starts from: what is deployed. */
+  /** The commit it starts from: what was live when the incident began. */
   base_sha: string;
   state: RemediationState;
   /** Raised by every worker that takes it; a write with an older number is refused. */

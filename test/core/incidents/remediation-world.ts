@@ -221,6 +221,16 @@ export async function remediationWorld(
     };
   }
 
+  async function deployMain() {
+    const before = (await environment())?.live_deployment_id;
+    await chat.say('deploy staging');
+    for (let tries = 0; tries < 600; tries += 1) {
+      if ((await environment())?.live_deployment_id !== before) return;
+      await sleep(100);
+    }
+    throw new Error('nothing new was deployed');
+  }
+
   return {
     ...world,
     on,
@@ -231,14 +241,14 @@ export async function remediationWorld(
     async mergeAndDeploy() {
       const [pull] = await github.pullRequests(on);
       if (!pull) throw new Error('there is no pull request');
-      const before = (await environment())?.live_deployment_id;
       const merged = await github.merge({ ...on, number: pull.number });
-      await chat.say('deploy staging');
-      for (let tries = 0; tries < 600; tries += 1) {
-        if ((await environment())?.live_deployment_id !== before) return merged;
-        await sleep(100);
-      }
-      throw new Error('the fix was not deployed');
+      await deployMain();
+      return merged;
+    },
+    /** Without a pull request, as by somebody else. */
+    async deployNow(changed: Readonly<Record<string, string>>) {
+      await github.pushBranch({ ...on, branch: 'main', files: changed });
+      await deployMain();
     },
     [Symbol.asyncDispose]: () => world[Symbol.asyncDispose](),
   };

@@ -178,6 +178,36 @@ describe('a fix', () => {
     await chat.until((shown) => shown.some(({ card }) => card.title.startsWith('Stopped by ada')));
   });
 
+  it('starts from what was live when it began, though a better release is live by now', async () => {
+    await using world = await remediationWorld(github, { steps: right });
+    const fixed =
+      'export const total = (items) => items.reduce((sum, { price, quantity }) => sum + price * quantity, 0);\n';
+    await world.deployNow({ 'price.mjs': fixed });
+    await world.fix();
+    await world.chat.until((shown) => byKey('approval:')(shown));
+    expect((await world.remediation()).at(-1)?.base_sha).toBe(world.base);
+  });
+
+  it('that cannot be pushed is said to at once', async () => {
+    await using world = await remediationWorld(github, { steps: right });
+    const { chat, db } = world;
+    await world.fix();
+    const question = await chat.until((shown) => byKey('approval:')(shown));
+    const { run_id } = (await world.remediation()).at(-1) ?? { run_id: '' };
+    const { branch } = await db
+      .selectFrom('run')
+      .select('branch')
+      .where('id', '=', run_id)
+      .executeTakeFirstOrThrow();
+    await github.pushBranch({ ...world.on, branch, files: { 'other.txt': 'Not built upon.\n' } });
+    await chat.press(question.card, APPROVAL_ACTIONS.approve);
+    const told = await chat.until((shown) =>
+      shown.find(({ card }) => card.title === 'The fix could not be published'),
+    );
+    expect(textOf(told.card)).toContain('does not build upon');
+    expect((await world.reaches('failed')).error).toContain(branch);
+  });
+
   it('that nobody decides on in time is not published, and the thread says so', async () => {
     await using world = await remediationWorld(github, { steps: right });
     const { chat, db } = world;

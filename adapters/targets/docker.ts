@@ -16,7 +16,7 @@ import {
   LABEL_TARGET,
 } from './docker-container.ts';
 import { addressOf, openGate } from './docker-gate.ts';
-import { linesOf } from './log-lines.ts';
+import { linesOf, MAX_LOG_LINES } from './log-lines.ts';
 import { type Instance, type Target, TargetError } from './target.ts';
 
 export interface DockerTargetOptions {
@@ -28,8 +28,6 @@ export interface DockerTargetOptions {
   namespace?: string | undefined;
 }
 
-/** More lines than anyone reads; bounds what is taken into memory. */
-const MAX_LOG_LINES = 2000;
 /** SIGKILL. */
 const KILLED = 137;
 
@@ -136,7 +134,7 @@ export function createDockerTarget({
         return (await Promise.all(names.map(toInstance))).filter((one) => one !== undefined);
       }),
 
-    logs: (key, { lines, since }) =>
+    logs: (key, { lines, since, until }) =>
       withDaemon('unavailable', async () => {
         const tail = Math.min(lines, MAX_LOG_LINES);
         const frames = await unless([404, 409], () =>
@@ -144,7 +142,9 @@ export function createDockerTarget({
             stdout: true,
             stderr: true,
             follow: false,
-            tail,
+            // The daemon takes the tail first, and of that what is in time: of what came before others all is asked for,
+            // which the size of its files bounds.
+            ...(until === undefined ? { tail } : { until: endOf(until) }),
             ...(since === undefined ? {} : { since: (since.getTime() / 1000).toFixed(3) }),
           }),
         );
@@ -162,5 +162,8 @@ export function createDockerTarget({
     [Symbol.asyncDispose]: async () => undefined,
   };
 }
+
+/** The daemon takes what was printed at the very end for before it: this is the last nanosecond before `date`. */
+const endOf = (date: Date): string => `${((date.getTime() - 1) / 1000).toFixed(3)}999999`;
 
 const hash = (key: string): string => createHash('sha256').update(key).digest('hex').slice(0, 24);

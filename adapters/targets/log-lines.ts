@@ -1,3 +1,5 @@
+/** More lines than anyone reads; bounds what is taken into memory. */
+export const MAX_LOG_LINES = 2000;
 /** Of one line; longer ones are cut. */
 const MAX_LINE_CHARS = 4000;
 const MAX_CHARS = 512 * 1024;
@@ -36,3 +38,8 @@ export function bounded(lines: readonly string[]): string[] {
   }
   return kept.reverse();
 }
+
+/** Whether a target may have left out older lines, as there is an end to how many it gives. */
+export const isCut = (lines: readonly string[], asked: number): boolean =>
+  lines.length >= Math.min(asked, MAX_LOG_LINES) ||
+  lines.reduce((chars, line) => chars + line.length, 0) > MAX_CHARS - MAX_LINE_CHARS - 2;

@@ -165,14 +165,16 @@ export function createMemoryTarget(options: MemoryTargetOptions = {}): Target {
       const found = await Promise.all((await instanceDirectories()).map(instanceIn));
       return found.filter((one) => one !== undefined);
     },
-    async logs(key, { lines, since }) {
+    async logs(key, { lines, since, until }) {
       const path = join(await directoryOf('instances', key), 'log');
       const found: string[] = [];
       try {
         for await (const line of createInterface({ input: createReadStream(path) })) {
           const space = line.indexOf(' ');
-          if (since === undefined || Number(line.slice(0, space)) >= since.getTime())
-            found.push(line.slice(space + 1));
+          const at = Number(line.slice(0, space));
+          if (since !== undefined && at < since.getTime()) continue;
+          if (until !== undefined && at >= until.getTime()) continue;
+          found.push(line.slice(space + 1));
         }
       } catch (error) {
         if (!isErrno(error, 'ENOENT')) throw error;

@@ -59,8 +59,14 @@ export interface Target extends AsyncDisposable {
   instance(key: string): Promise<Instance | undefined>;
   /** Everything of ours on the target, running or not. */
   list(): Promise<Instance[]>;
-  /** The newest output, oldest line first, at most `lines`. Since: only what was printed after. */
-  logs(key: string, options: { lines: number; since?: Date | undefined }): Promise<string[]>;
+  /**
+   * The newest output, oldest line first, at most `lines` and at most what {@link isCut} tells by. Since: only what was
+   * printed then or after; until: only what was printed before.
+   */
+  logs(
+    key: string,
+    options: { lines: number; since?: Date | undefined; until?: Date | undefined },
+  ): Promise<string[]>;
   /** SIGTERM, after `graceMs` SIGKILL, then it is removed. Idempotent. */
   stop(key: string, graceMs: number): Promise<void>;
 }

@@ -1,28 +1,45 @@
+import { isCut, MAX_LOG_LINES } from '#adapters/targets/log-lines.ts';
 import { mineTemplates, type Template } from './drain.ts';
-import type { Piece, Source } from './evidence.ts';
+import type { Piece, Scene, Source } from './evidence.ts';
 
 /** The newest output of a deployment's instance, oldest line first: see Target.logs. */
 export type ReadLogs = (
   deploymentId: string,
-  options: { lines: number; since: Date },
+  options: { lines: number; since: Date; until?: Date | undefined },
 ) => Promise<readonly string[]>;
 
-const MAX_LINES = 20_000;
 const MAX_NEW = 5;
 const MAX_CHANGED = 10;
 const MAX_EXAMPLE = 1500;
+/** An alert fires late: after its rule's window and its hold, minutes each. */
+const ALERT_LAG_MS = 10 * 60_000;
 
-/** What the live instance printed, by template, with how often before and after; what is new comes first. */
+/** What was printed, by template, with how often before and after; what is new comes first. */
 export const logsSource = (deps: { logs: ReadLogs | undefined }): Source => ({
   name: 'logs',
-  async gather({ live, from, onset }) {
-    if (!deps.logs || !live) return [];
-    const [all, after] = await Promise.all([
-      deps.logs(live.id, { lines: MAX_LINES, since: from }),
-      deps.logs(live.id, { lines: MAX_LINES, since: onset }),
+  async gather(scene) {
+    const { logs } = deps;
+    const { live, previous, from } = scene;
+    if (!logs || !live) return [];
+    const { split, words } = splitOf(scene);
+    const lines = MAX_LOG_LINES;
+    const [own, after, replaced] = await Promise.all([
+      logs(live.id, { lines, since: from, until: split }),
+      logs(live.id, { lines, since: split }),
+      // What the release before printed is there as long as its instance is.
+      previous && live.liveAt > from ? logs(previous.id, { lines, since: from, until: split }) : [],
     ]);
-    // Both end with the newest line, or nearly so: what is not after is before.
-    const before = all.slice(0, Math.max(0, all.length - after.length));
+    const before = [...replaced, ...own];
+    const cut = { before: isCut(own, lines) || isCut(replaced, lines), after: isCut(after, lines) };
+    // While it starts an instance prints other things than later; and what is printed much drives out what was before.
+    const isKnown = replaced.length > 0 || (live.liveAt < split && !(own.length === 0 && cut.after));
+    const span = (which: 'before' | 'after') =>
+      `${cut[which] ? `in the last ${which === 'before' ? before.length : after.length} lines ` : ''}${which}`;
+    const newWords = !isKnown
+      ? `Whether this line was printed before is not known: nothing is left of what was printed before ${words}.`
+      : cut.before
+        ? `A line that is not among the last ${before.length} before ${words}; of older ones nothing is known.`
+        : `A line that was not printed before ${words}.`;
     const templates = mineTemplates([before, after]);
     const count = (template: Template, index: 0 | 1) => template.counts[index] ?? 0;
     const fresh = templates
@@ -37,25 +54,42 @@ export const logsSource = (deps: { logs: ReadLogs | undefined }): Source => ({
       .slice(0, MAX_CHANGED);
     const pieces: Piece[] = fresh.map((one) => ({
       kind: 'log',
-      title: `new log line, ${count(one, 1)} times: ${one.tokens.join(' ')}`,
+      title: `${isKnown && !cut.before ? 'new log line' : 'log line'}, ${count(one, 1)} times: ${one.tokens.join(' ')}`,
       text: [
-        `A line that was not printed before: ${count(one, 0)} times before, ${count(one, 1)} times after.`,
+        newWords,
+        `${isKnown ? `${count(one, 0)} times ${span('before')}, ` : ''}${count(one, 1)} times ${span('after')}.`,
         `template: ${one.tokens.join(' ')}`,
         `for example: ${one.example.slice(0, MAX_EXAMPLE)}`,
       ].join('\n'),
-      data: { template: one.tokens.join(' '), before: count(one, 0), after: count(one, 1) },
+      data: {
+        template: one.tokens.join(' '),
+        before: isKnown ? count(one, 0) : null,
+        after: count(one, 1),
+      },
     }));
     if (changed.length > 0)
       pieces.push({
         kind: 'log',
         title: `log lines before and after, by template (${before.length} and ${after.length} lines)`,
-        text: changed
-          .map(
+        text: [
+          `Before and after ${words}; counted ${span('before')} and ${span('after')}.`,
+          ...changed.map(
             (one) => `${count(one, 0)} before, ${count(one, 1)} after: ${one.tokens.join(' ').slice(0, 500)}`,
-          )
-          .join('\n'),
+          ),
+        ].join('\n'),
         data: { before: before.length, after: after.length },
       });
     return pieces;
   },
 });
+
+/**
+ * What is before and what after: an alert's beginning is later than its cause's, so a release that went live shortly before
+ * it is where its lines are parted.
+ */
+function splitOf({ signals, live, onset }: Scene): { split: Date; words: string } {
+  const lag = live ? onset.getTime() - live.liveAt.getTime() : -1;
+  if (live && signals[0]?.kind === 'alert' && lag >= 0 && lag <= ALERT_LAG_MS)
+    return { split: live.liveAt, words: `commit ${live.sha.slice(0, 7)} went live` };
+  return { split: onset, words: 'the incident began' };
+}

@@ -13,6 +13,7 @@ import { oneLine } from '../runs/tools/truncate.ts';
 import { toJson } from '../store/storable.ts';
 import { minuteOf, STATE_WORDS } from './incident-card.ts';
 import { type Incident, showIncident } from './incidents.ts';
+import { literal } from './literal.ts';
 
 const MAX_LISTED = 10;
 
@@ -89,7 +90,7 @@ function listCard(incidents: readonly Incident[]): Card {
   const open = incidents.filter(({ ended_at }) => ended_at === null).length;
   const lines = incidents.map(({ title, state, severity, began_at, ended_at }) => {
     const over = ended_at ? `, over ${minuteOf(ended_at)}` : '';
-    return `- **${oneLine(title, 120)}** (${severity}): ${STATE_WORDS[state].toLowerCase()}; since ${minuteOf(began_at)}${over}`;
+    return `- **${literal(oneLine(title, 120))}** (${severity}): ${STATE_WORDS[state].toLowerCase()}; since ${minuteOf(began_at)}${over}`;
   });
   return textCard(
     open === 0 ? 'Nothing is wrong now' : `${open} open ${open === 1 ? 'incident' : 'incidents'}`,

@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely';
 import type { Block } from '../conversations/card.ts';
 import { oneLine } from '../runs/tools/truncate.ts';
+import { literal } from './literal.ts';
 import type { DiagnosisTable, EvidenceTable } from './tables.ts';
 
 const MAX_EVIDENCE = 15;
@@ -18,7 +19,7 @@ export function diagnosisBlocks({
   if (evidence.length > 0) {
     const lines = evidence
       .slice(0, MAX_EVIDENCE)
-      .map(({ number, title }) => `\\[${number}\\] ${oneLine(title, MAX_TITLE)}`);
+      .map(({ number, title }) => `\\[${number}\\] ${literal(oneLine(title, MAX_TITLE))}`);
     if (evidence.length > MAX_EVIDENCE) lines.push(`… and ${evidence.length - MAX_EVIDENCE} more`);
     blocks.push({ type: 'markdown', text: `**Evidence**\n${lines.map((line) => `- ${line}`).join('\n')}` });
   }
@@ -31,7 +32,7 @@ function diagnosisParts(diagnosis: Selectable<DiagnosisTable>): Block[] {
   if (root_cause === null) {
     blocks.push({ type: 'markdown', text: '**Nothing found.** The evidence does not show a root cause.' });
   } else {
-    blocks.push({ type: 'markdown', text: `**Root cause:** ${oneLine(root_cause, 600)}` });
+    blocks.push({ type: 'markdown', text: `**Root cause:** ${literal(oneLine(root_cause, 600))}` });
     const value = `${confidenceWords(confidence)} (${Math.round(confidence * 100)} %)`;
     blocks.push({
       type: 'fields',
@@ -42,7 +43,7 @@ function diagnosisParts(diagnosis: Selectable<DiagnosisTable>): Block[] {
     });
   }
   if (claims.length > 0) {
-    const lines = claims.map(({ text, evidence }) => `- ${oneLine(text, 400)} ${cited(evidence)}`);
+    const lines = claims.map(({ text, evidence }) => `- ${literal(oneLine(text, 400))} ${cited(evidence)}`);
     blocks.push({ type: 'markdown', text: lines.join('\n') });
   }
   if (dropped.length > 0) {
@@ -50,12 +51,15 @@ function diagnosisParts(diagnosis: Selectable<DiagnosisTable>): Block[] {
       dropped.length === 1
         ? '1 statement without evidence was'
         : `${dropped.length} statements without evidence were`;
-    const whys = dropped.map(({ why }) => `- ${oneLine(why, 200)}`);
+    const whys = dropped.map(({ why }) => `- ${literal(oneLine(why, 200))}`);
     blocks.push({ type: 'markdown', text: `⚠️ ${were} left out:\n${whys.join('\n')}` });
   }
   if (next_actions.length > 0) {
-    const lines = next_actions.map((action, index) => `${index + 1}. ${oneLine(action, 300)}`);
-    blocks.push({ type: 'markdown', text: `**Next**\n${lines.join('\n')}` });
+    const lines = next_actions.map((action, index) => `${index + 1}. ${literal(oneLine(action, 300))}`);
+    blocks.push({
+      type: 'markdown',
+      text: `**Next**, as the model suggests; nobody has checked it:\n${lines.join('\n')}`,
+    });
   }
   return blocks;
 }

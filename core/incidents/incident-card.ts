@@ -3,6 +3,7 @@ import type { Action, Block, Card, PlanItem, Tone } from '../conversations/card.
 import { findingEvent } from '../events.ts';
 import { oneLine } from '../runs/tools/truncate.ts';
 import { diagnosisBlocks } from './diagnosis-blocks.ts';
+import { literal } from './literal.ts';
 import type {
   DiagnosisTable,
   EvidenceTable,
@@ -112,7 +113,7 @@ function lineOf(same: IncidentView['signals'], gatheredAt: Date | null): string 
   const over = signal.ends_at ? `, over since ${minuteOf(signal.ends_at)}` : '';
   const isLate = gatheredAt !== null && first.taken_at > gatheredAt;
   const late = isLate ? '; came when the evidence was gathered, so the diagnosis does not consider it' : '';
-  return `- **${oneLine(signal.title, 120)}** (${signal.kind})${value}${often || ';'} since ${minuteOf(first.starts_at)}${over}${late}`;
+  return `- **${literal(oneLine(signal.title, 120))}** (${signal.kind})${value}${often || ';'} since ${minuteOf(first.starts_at)}${over}${late}`;
 }
 
 const bandOf = (low: number | null, high: number | null): string => {
@@ -123,7 +124,7 @@ const bandOf = (low: number | null, high: number | null): string => {
 const summaryOf = ({ payload, title }: Selectable<SignalTable>): string => {
   const annotations = (payload as { annotations?: Record<string, string> }).annotations ?? {};
   const summary = oneLine(annotations.description ?? annotations.summary ?? '', 200);
-  return summary === '' || summary === title ? '' : `: ${summary}`;
+  return summary === '' || summary === title ? '' : `: ${literal(summary)}`;
 };
 
 export const findingOf = ({ kind, payload }: Selectable<SignalTable>) =>

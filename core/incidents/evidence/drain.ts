@@ -70,10 +70,10 @@ function words(line: string): string[] {
   const fields = line.trimStart().startsWith('{') ? parseObject(line) : undefined;
   if (!fields) return line.split(/[\s,;]+/).filter(Boolean);
   const { level, msg, message, ...rest } = fields;
-  const text = [level, msg ?? message].filter((part) => part !== undefined).map(String);
+  const text = [level, msg ?? message].filter((part) => part !== undefined).map(wordOf);
   const named = Object.entries(rest)
     .filter(([name]) => !BORING.has(name))
-    .map(([name, value]) => `${name}=${isPlain(value) ? value : JSON.stringify(value)}`);
+    .map(([name, value]) => `${name}=${wordOf(value)}`);
   return [...text, ...named]
     .flatMap((part) => part.split(/\s+/))
     .filter(Boolean)
@@ -85,6 +85,9 @@ const masked = (token: string): string => {
   const at = token.indexOf('=');
   return at > 0 && /\d/.test(token.slice(at)) ? `${token.slice(0, at)}=${WILDCARD}` : token;
 };
+
+/** An object from a log may have a `toString` that is none. */
+const wordOf = (value: unknown): string => (isPlain(value) ? String(value) : JSON.stringify(value));
 
 const isPlain = (value: unknown): value is string | boolean =>
   typeof value === 'string' || typeof value === 'boolean';

@@ -35,6 +35,12 @@ export async function runService(config: Config<typeof env>, log: Logger, redact
   const { port } = server.address() as AddressInfo;
   const url = `http://${config.HOST}:${port}`;
   log.info({ url }, 'listening');
+  const canOpenApps = hosts.urlOf('app') !== undefined;
+  if (!canOpenApps)
+    log.warn(
+      { domain: config.DEPLOY_DOMAIN },
+      'nobody but this machine can open deployed apps: PUBLIC_URL is set, DEPLOY_DOMAIN is not',
+    );
 
   const { openDatabase } = await import('#core/store/database.ts');
   // PGlite is compiled by other threads, a PostgreSQL answers over the network: meanwhile the rest is loaded.
@@ -60,7 +66,7 @@ export async function runService(config: Config<typeof env>, log: Logger, redact
   const { promise: stopping, resolve: stop } = Promise.withResolvers<string>();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop(signal));
   log.info({ url, surfaces: on.map(([name]) => name) }, 'ready');
-  process.stdout.write(welcome(config, url));
+  process.stdout.write(welcome(config, url, canOpenApps));
   // Not only at the exit: the next start should be quick also after a kill.
   flushCompileCache();
 

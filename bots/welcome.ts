@@ -13,7 +13,7 @@ type ServiceConfig = Config<typeof env>;
 const GITHUB_SETUP = '/setup/github';
 
 /** What a person reads after `npm start`: where it is, and what is missing to be useful. */
-export function welcome(config: ServiceConfig, url: string): string {
+export function welcome(config: ServiceConfig, url: string, canOpenApps: boolean): string {
   const base = config.PUBLIC_URL ?? url;
   const hints = {
     slack: `create the app: ${manifestLink(config.PUBLIC_URL)}`,
@@ -30,6 +30,10 @@ export function welcome(config: ServiceConfig, url: string): string {
     else lines.push(`  ${name.padEnd(8)} on`);
   }
   lines.push(`  model    ${modelLine(config)}`);
+  if (!canOpenApps)
+    lines.push(
+      '  apps     only this machine can open what is deployed: set DEPLOY_DOMAIN, point *.DEPLOY_DOMAIN here',
+    );
   return `${lines.join('\n')}\n`;
 }
 

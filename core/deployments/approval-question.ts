@@ -49,7 +49,7 @@ export async function approvalQuestion(
           type: 'fields',
           fields: [
             { label: 'Commit', value: `\`${release.commit_sha}\`` },
-            { label: 'Where', value: hosts.urlOf(environment.host) },
+            { label: 'Where', value: hosts.urlOf(environment.host) ?? environment.host },
             {
               label: 'Built by',
               value: release.recipe === 'Dockerfile' ? 'Dockerfile' : `recipe for ${release.recipe}`,

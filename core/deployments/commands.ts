@@ -209,7 +209,7 @@ export function createDeploymentCommands(deps: DeploymentCommandDeps): Handlers 
       value:
         commit_sha === null || live_at === null
           ? 'nothing is live'
-          : `\`${shortSha(commit_sha)}\` at ${hosts.urlOf(host)} since ${live_at.toISOString().slice(0, 16).replace('T', ' ')} UTC`,
+          : `\`${shortSha(commit_sha)}\` at ${hosts.urlOf(host) ?? host} since ${live_at.toISOString().slice(0, 16).replace('T', ' ')} UTC`,
     }));
   }
 

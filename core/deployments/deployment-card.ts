@@ -15,7 +15,8 @@ export interface DeploymentView {
   previous: Release | undefined;
   /** What a press on "Roll back" would put back; undefined where there is nothing, or another is live. */
   back: Release | undefined;
-  url: string;
+  /** undefined: people cannot open it from where they are. */
+  url: string | undefined;
 }
 
 const TONES: Record<DeploymentState, Tone> = {
@@ -45,6 +46,7 @@ const WORDS: Record<DeploymentState, string> = {
 };
 
 const MAX_LINE = 100;
+const UNREACHABLE = 'Only the server itself can open it until DEPLOY_DOMAIN is set.';
 
 /** The live card: what was done, what is being done, what is to come; in the end, where it answers. */
 export function deploymentCard(view: DeploymentView): Card {
@@ -73,13 +75,15 @@ export function outcomeCard(view: DeploymentView): Card {
       title: `${oneLine(project.name, 60)} is live in ${environment.name}`,
       tone: 'success',
       blocks: [
-        { type: 'markdown', text: `${url} now answers with${commit}.` },
-        { type: 'links', links: [{ label: 'Open', url }] },
+        { type: 'markdown', text: `${url ?? environment.host} now answers with${commit}.` },
+        url === undefined
+          ? { type: 'markdown', text: UNREACHABLE }
+          : { type: 'links', links: [{ label: 'Open', url }] },
       ],
       actions: [],
     };
   const serving = view.previous
-    ? `\`${shortSha(view.previous.commit_sha)}\` keeps serving at ${url}.`
+    ? `\`${shortSha(view.previous.commit_sha)}\` keeps serving at ${url ?? environment.host}.`
     : 'Nothing is live there.';
   return {
     title: `${titleOf(view)}: ${WORDS[deployment.state].toLowerCase()}`,
@@ -133,7 +137,7 @@ function planOf({ deployment, environment }: DeploymentView): PlanItem[] {
 function fieldsOf({ url, previous, environment }: DeploymentView, release: Release) {
   const variables = variablesText(release.variables?.[environment.name]);
   return [
-    { label: 'URL', value: url },
+    ...(url === undefined ? [] : [{ label: 'URL', value: url }]),
     { label: 'Commit', value: `\`${shortSha(release.commit_sha)}\`` },
     { label: 'Before', value: previous ? `\`${shortSha(previous.commit_sha)}\`` : 'nothing' },
     ...(variables === undefined ? [] : [{ label: 'Variables', value: variables }]),

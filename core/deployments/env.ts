@@ -16,7 +16,7 @@ const domain = z
 export const env = {
   DEPLOY_DOMAIN: {
     schema: domain.default('localhost'),
-    help: 'Deployed apps answer at NAME.DEPLOY_DOMAIN, on this server’s port; point *.DEPLOY_DOMAIN at it.',
+    help: 'Deployed apps answer at NAME.DEPLOY_DOMAIN, on this server’s port; point *.DEPLOY_DOMAIN at it. Set it with PUBLIC_URL: of `localhost` people elsewhere get no links.',
   },
   DEPLOY_MEMORY_MB: {
     schema: z.coerce.number().int().min(32).max(1_048_576).default(512),

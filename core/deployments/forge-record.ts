@@ -63,7 +63,10 @@ export function createForgeRecord(deps: {
         log.debug({ deployment: row.id }, 'recorded on the forge, not noted yet');
       await note({ forge_deployment: id });
       const url = deps.hosts.urlOf(row.host);
-      await deployments.tell(ref, id, { status, ...(status === 'success' ? { url } : {}) });
+      await deployments.tell(ref, id, {
+        status,
+        ...(status === 'success' && url !== undefined ? { url } : {}),
+      });
       log.debug({ deployment: row.id, status }, 'the forge was told, not noted yet');
       await note({ forge_status: status });
     } catch (error) {

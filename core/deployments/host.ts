@@ -2,8 +2,11 @@
 export interface Hosts {
   /** The first label of a host below the domain; undefined: the service itself is meant, or somebody else. */
   labelOf(hostHeader: string | undefined): string | undefined;
-  /** Where people open an app. */
-  urlOf(label: string): string;
+  /**
+   * Where people open an app; undefined when they cannot: they come from elsewhere (`publicUrl`), and the domain is a
+   * name of this machine.
+   */
+  urlOf(label: string): string | undefined;
   /** By which apps are reached from outside: `http` or `https`. */
   readonly scheme: string;
   /** Labels that are the service's own. */
@@ -30,6 +33,7 @@ export function createHosts(options: {
   if (ownLabel !== undefined) reserved.add(ownLabel);
   const port = own ? own.port : String(options.port);
   const at = port === '' || port === '80' ? '' : `:${port}`;
+  const isUnreachable = own !== undefined && isLocal(options.domain) && !isLocal(own.hostname);
 
   const scheme = own?.protocol === 'https:' ? 'https' : 'http';
   return {
@@ -41,6 +45,8 @@ export function createHosts(options: {
       if (host === own?.hostname.toLowerCase()) return undefined;
       return below(host);
     },
-    urlOf: (label) => `${scheme}://${label}${suffix}${at}`,
+    urlOf: (label) => (isUnreachable ? undefined : `${scheme}://${label}${suffix}${at}`),
   };
 }
+
+const isLocal = (host: string): boolean => /(^|\.)localhost$|^127\.|^\[::1\]$/.test(host);

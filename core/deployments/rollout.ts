@@ -205,7 +205,7 @@ export function createRollout(deps: RolloutDeps): (deploymentId: string, job: Ab
   /** The swap: from its commit on, requests go to the new instance. */
   async function goLive(journal: RolloutJournal, address: { host: string; port: number }): Promise<void> {
     const { deployment, environment } = journal;
-    const text = `Live at ${deps.hosts.urlOf(environment.host)}`;
+    const text = `Live at ${deps.hosts.urlOf(environment.host) ?? environment.host}`;
     const phases = [...journal.deployment.phases, { text, state: 'done', at: new Date().toISOString() }];
     await journal.write(
       async (trx) => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createGitHubForge } from '#adapters/forge/github.ts';
 import { createMemoryTarget } from '#adapters/targets/memory.ts';
-import { type Target, TargetError } from '#adapters/targets/target.ts';
+import { TargetError } from '#adapters/targets/target.ts';
 import { APPROVAL_ACTIONS, type Card } from '#core/conversations/card.ts';
 import { createGitHubPeer, type GitHubPeer } from '../../peers/github.ts';
 import { type TestComio, testComio } from '../../support/comio.ts';
@@ -39,7 +39,7 @@ describe('deployments', () => {
   async function world(
     files: AppFiles,
     roles: Parameters<typeof testComio>[0]['roles'] = {},
-    target?: Target,
+    { target, env = {} }: Pick<Parameters<typeof testComio>[0], 'target' | 'env'> = {},
   ): Promise<World> {
     count += 1;
     const repo = `shop${count}`;
@@ -60,6 +60,7 @@ describe('deployments', () => {
         },
         forge,
         target,
+        env,
         roles: { ada: 'operator', grace: 'operator', ...roles },
       }),
     );
@@ -266,14 +267,30 @@ describe('deployments', () => {
       goodApp('first'),
       {},
       {
-        ...memory,
-        logs: () => Promise.reject(new TargetError('unavailable', 'Docker did not answer.')),
+        target: {
+          ...memory,
+          logs: () => Promise.reject(new TargetError('unavailable', 'Docker did not answer.')),
+        },
       },
     );
     await at.deploy('deploy');
     await at.chat.say('logs staging');
     const said = await at.chat.until((shown) => shown.find(({ key }) => key.startsWith('reply:')));
     expect(textOf(said.card)).toContain('The logs could not be read');
+  });
+
+  it('gives no link that people cannot open', async () => {
+    const env = { PUBLIC_URL: 'https://comio.example.com' };
+    await using at = await world(goodApp('first'), {}, { env });
+    const outcome = textOf(await at.deploy('deploy'));
+    expect(outcome).toContain(`${at.repo}-staging now answers`);
+    expect(outcome).toContain('until DEPLOY_DOMAIN is set');
+    await at.chat.say('status');
+    const status = await at.chat.until((shown) => shown.find(({ key }) => key.startsWith('reply:')));
+    for (const { card } of [...at.chat.shown, status]) expect(textOf(card)).not.toContain('localhost');
+    const [record] = github.deployments({ owner: github.org, repo: at.repo });
+    await expect.poll(() => record?.statuses.map(({ state }) => state)).toEqual(['in_progress', 'success']);
+    for (const told of record?.statuses ?? []) expect(told.environment_url ?? '').toBe('');
   });
 
   it('says what is missing', async () => {

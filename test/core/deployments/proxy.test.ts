@@ -292,4 +292,12 @@ describe('which hosts are apps', () => {
     expect(real.reserved.has('comio')).toBe(true);
     expect(real.urlOf('shop')).toBe('https://shop.example.com');
   });
+
+  it('has no link for people who come from elsewhere, where apps are below a name of this machine', () => {
+    const at = (publicUrl: string) => createHosts({ domain: 'localhost', publicUrl, port: 3000 });
+    expect(at('https://comio.example.com').urlOf('shop')).toBeUndefined();
+    expect(at('https://comio.example.com').labelOf('shop.localhost')).toBe('shop');
+    expect(at('http://127.0.0.1:3000').urlOf('shop')).toBe('http://shop.localhost:3000');
+    expect(at('http://comio.localhost:3000').urlOf('shop')).toBe('http://shop.localhost:3000');
+  });
 });

@@ -73,7 +73,8 @@ const goLive: Stage = {
     await setTimeout(HEALTHY_MS);
     done();
     const { ok, failed, unanswered } = shared.traffic.counts();
-    if (failed + unanswered > 0) throw new Error(`${failed + unanswered} of the shop's requests failed`);
+    if (failed + unanswered > 0)
+      throw new Error(`of the shop's requests ${failed} failed and ${unanswered} got no answer`);
     const alerts = (await watched(world).prometheus.alerts()).filter(
       ({ labels }) => labels.app === ENVIRONMENT,
     );

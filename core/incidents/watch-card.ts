@@ -2,10 +2,13 @@ import type { Selectable } from 'kysely';
 import type { Card, PlanItem } from '../conversations/card.ts';
 import { oneLine } from '../runs/tools/truncate.ts';
 import type { WatchedSeries, WatchSample, WatchTable } from './tables.ts';
+import type { Outcome } from './watch-verdict.ts';
 
 export interface WatchResult {
-  recovered: boolean;
+  outcome: Outcome;
   words: string;
+  /** What becomes of it, or is to be done, where the outcome alone does not say. */
+  next?: string | undefined;
   series: readonly WatchedSeries[];
   samples: readonly WatchSample[];
   stepMs: number;
@@ -19,22 +22,39 @@ const MAX_SERIES = 12;
 
 /** What came of the watch, with the values it rests on. */
 export function watchCard(result: WatchResult): Card {
-  const { recovered, words, series, environment } = result;
+  const { outcome, words, series, environment } = result;
   const lines = series.slice(0, MAX_SERIES).map((each, index) => `- ${lineOf(each, index, result.samples)}`);
   const source = result.hasMetrics
     ? ''
     : ' There is no metrics source, so what counts is whether the senders say that their signals are over.';
-  const next = recovered
-    ? ''
-    : `\n\n\`rollback ${environment}\` brings back the release before; "Try a fix" on the incident's card begins anew.`;
+  const next = result.next ?? NEXT[outcome](environment);
   return {
-    title: recovered ? `Recovered after ${durationWords(result.durationMs)}` : 'Not recovered',
-    tone: recovered ? 'success' : 'danger',
-    blocks: [{ type: 'markdown', text: `${words}${source}\n\n${lines.join('\n')}${next}` }],
+    ...headOf(outcome, result.durationMs),
+    blocks: [
+      {
+        type: 'markdown',
+        text: [`${words}${source}`, lines.join('\n'), next].filter((part) => part !== '').join('\n\n'),
+      },
+    ],
     actions: [],
     footer: `${result.samples.length} looks, one every ${Number((result.stepMs / 1000).toPrecision(3))} s`,
   };
 }
+
+function headOf(outcome: Outcome, durationMs: number): Pick<Card, 'title' | 'tone'> {
+  if (outcome === 'recovered')
+    return { title: `Recovered after ${durationWords(durationMs)}`, tone: 'success' };
+  if (outcome === 'not_recovered') return { title: 'Not recovered', tone: 'danger' };
+  return { title: 'Not known whether it recovered', tone: 'neutral' };
+}
+
+const NEXT: Readonly<Record<Outcome, (environment: string) => string>> = {
+  recovered: () => '',
+  not_recovered: (environment) =>
+    `\`rollback ${environment}\` brings back the release before; "Try a fix" on the incident's card begins anew.`,
+  unknown: () =>
+    'The incident stays open until its signals are over. Look whether the app is measured and asked for anything; no rollback is called for by this alone.',
+};
 
 function lineOf(series: WatchedSeries, index: number, samples: readonly WatchSample[]): string {
   const name = `**${oneLine(series.title, 100)}**`;
@@ -55,9 +75,10 @@ export function watchItem(
   const { samples, state, until, result } = watch;
   if (state === 'recovered')
     return { text: 'The series are back where they belong', state: 'done', detail: result ?? undefined };
+  // Also where that is not known: the detail says which.
   if (state === 'not_recovered')
     return {
-      text: 'The series are not back where they belong',
+      text: 'The watch ended without a recovery',
       state: 'failed',
       detail: result ?? undefined,
     };

@@ -1,7 +1,10 @@
 import type { WatchedSeries, WatchSample } from './tables.ts';
 
+/** `unknown`: too little was seen to say either. */
+export type Outcome = 'recovered' | 'not_recovered' | 'unknown';
+
 export interface Verdict {
-  recovered: boolean;
+  outcome: Outcome;
   /** In words for people. */
   words: string;
 }
@@ -21,14 +24,14 @@ export function verdictOf(series: readonly WatchedSeries[], samples: readonly Wa
   const seen = rest.filter((look) => look === 'inside').length;
   const what = series.length === 1 ? 'The series was' : `All ${series.length} series were`;
   if (rest.length < needed)
-    return { recovered: false, words: `Outside at look ${lastOutside + 1} of ${samples.length}.` };
+    return { outcome: 'not_recovered', words: `Outside at look ${lastOutside + 1} of ${samples.length}.` };
   if (seen * 2 <= rest.length)
     return {
-      recovered: false,
+      outcome: 'unknown',
       words: `Only ${seen} of the last ${rest.length} looks found data for every series: that proves no recovery.`,
     };
   return {
-    recovered: true,
+    outcome: 'recovered',
     words: `${what} inside in the last ${rest.length} of ${samples.length} looks${seen < rest.length ? ` (${rest.length - seen} without data)` : ''}.`,
   };
 }

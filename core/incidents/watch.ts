@@ -11,7 +11,7 @@ import { moveIncident, showIncident } from './incidents.ts';
 import type { WatchedSeries, WatchSample, WatchTable } from './tables.ts';
 import { watchCard } from './watch-card.ts';
 import { type Look, lookAtSeries, watchedSeries } from './watch-series.ts';
-import { verdictOf } from './watch-verdict.ts';
+import { type Verdict, verdictOf } from './watch-verdict.ts';
 
 type Row = Selectable<WatchTable>;
 
@@ -145,10 +145,10 @@ export function createWatch(deps: WatchDeps): Watch {
     ];
     if (samples.length >= count) {
       const verdict = verdictOf(row.series, samples);
-      const going = verdict.recovered ? await stillReported(row) : [];
+      const going = verdict.outcome === 'recovered' ? await stillReported(row) : [];
       if (going.length === 0) return conclude(row, samples, verdict);
       const left = row.until.getTime() + SENDER_LAG_MS - Date.now();
-      if (left <= 0) return conclude(row, samples, { recovered: false, words: reportedWords(going) });
+      if (left <= 0) return conclude(row, samples, { outcome: 'unknown', words: reportedWords(going) });
       return write(row, async (trx) => {
         await trx
           .updateTable('watch')
@@ -211,18 +211,15 @@ export function createWatch(deps: WatchDeps): Watch {
       .map(({ title }) => title);
   }
 
-  async function conclude(
-    row: Row,
-    samples: WatchSample[],
-    { recovered, words }: { recovered: boolean; words: string },
-  ): Promise<void> {
+  async function conclude(row: Row, samples: WatchSample[], verdict: Verdict): Promise<void> {
+    const recovered = verdict.outcome === 'recovered';
     await write(row, async (trx) => {
       await trx
         .updateTable('watch')
         .set({
           samples: toJson(samples),
           state: recovered ? 'recovered' : 'not_recovered',
-          result: words,
+          result: verdict.words,
           ended_at: new Date(),
         })
         .where('id', '=', row.id)
@@ -233,17 +230,16 @@ export function createWatch(deps: WatchDeps): Watch {
         ['watching', 'waiting', 'diagnosed'],
         recovered ? 'resolved' : 'unresolved',
       );
-      await say(trx, row, samples, recovered, words);
+      await say(trx, row, samples, verdict);
     });
-    log.info({ watch: row.id, recovered, looks: samples.length }, 'the watch is over');
+    log.info({ watch: row.id, outcome: verdict.outcome, looks: samples.length }, 'the watch is over');
   }
 
   async function say(
     trx: Transaction<Schema>,
     row: Row,
     samples: WatchSample[],
-    recovered: boolean,
-    words: string,
+    said: Verdict & { next?: string },
   ): Promise<void> {
     const { conversation_id, began_at, environment } = await trx
       .selectFrom('incident')
@@ -252,8 +248,7 @@ export function createWatch(deps: WatchDeps): Watch {
       .where('incident.id', '=', row.incident_id)
       .executeTakeFirstOrThrow();
     const card = watchCard({
-      recovered,
-      words,
+      ...said,
       series: row.series,
       samples,
       stepMs: row.step_ms,
@@ -289,7 +284,9 @@ export function createWatch(deps: WatchDeps): Watch {
         .where('state', '=', 'deployed')
         .execute();
       await jobs.send('remediation', { remediationId: row.remediation_id }, { trx });
-      await say(trx, row, row.samples, false, words);
+      const next =
+        'What is live now is looked at: if it has the fix, the watch begins anew. If it has not, deploy the fix again; the incident stays open.';
+      await say(trx, row, row.samples, { outcome: 'unknown', words, next });
     });
 
   async function giveUp(watchId: string, error: string): Promise<void> {
@@ -304,7 +301,9 @@ export function createWatch(deps: WatchDeps): Watch {
         .where('id', '=', row.id)
         .execute();
       await moveIncident(trx, row.incident_id, ['watching'], 'unresolved');
-      await say(trx, row, row.samples, false, words);
+      const next =
+        'The incident stays open until its signals are over. Look at the series yourself, and at the log of Comio.';
+      await say(trx, row, row.samples, { outcome: 'unknown', words, next });
     });
   }
 

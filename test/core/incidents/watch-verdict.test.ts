@@ -32,7 +32,7 @@ describe('a series is back', () => {
     ['i i - i i i', '(1 without data)'],
     ['i', 'in the last 1 of 1 looks'],
   ])('%s', (text, words) => {
-    expect(verdict(text)).toMatchObject({ recovered: true });
+    expect(verdict(text)).toMatchObject({ outcome: 'recovered' });
     expect(verdict(text).words).toContain(words);
   });
 });
@@ -42,12 +42,20 @@ describe('a series is not back', () => {
     ['o o o o o i', 'Outside at look 5 of 6'],
     ['i i i i i o', 'Outside at look 6 of 6'],
     ['ii ii ii ii io', 'Outside at look 5 of 5'],
+  ])('%s', (text, words) => {
+    expect(verdict(text)).toMatchObject({ outcome: 'not_recovered' });
+    expect(verdict(text).words).toContain(words);
+  });
+});
+
+describe('whether a series is back is not known', () => {
+  it.each([
     ['- - - - - -', 'Only 0 of the last 6 looks'],
     ['o o o - - i', 'proves no recovery'],
     // The one that recovered does not stand for the one nobody sees.
     ['i- i- i- i-', 'Only 0 of the last 4 looks'],
   ])('%s', (text, words) => {
-    expect(verdict(text)).toMatchObject({ recovered: false });
+    expect(verdict(text)).toMatchObject({ outcome: 'unknown' });
     expect(verdict(text).words).toContain(words);
   });
 });
@@ -60,7 +68,7 @@ it('a band may be open at either end', () => {
 
 it('says plainly what is not back, with its values and what can be done', () => {
   const card = watchCard({
-    recovered: false,
+    outcome: 'not_recovered',
     words: 'Outside at look 2 of 2.',
     series: [band('latency')],
     samples: looks('o o'),

@@ -15,6 +15,7 @@ import { deploy, REQUESTER, textOf } from './harness.ts';
 const STEP_MS = 15_000;
 const WINDOW_MS = 6 * STEP_MS;
 const HOUR_MS = 3_600_000;
+const UNKNOWN = 'Not known whether it recovered';
 const QUERY = 'rate(errors[1m]) > 1';
 
 let database: Database;
@@ -24,7 +25,7 @@ beforeAll(async () => {
 afterAll(() => database?.[Symbol.asyncDispose]());
 
 /** A watch of a fix for one alert, at a time of the test's choice; its jobs are noted and not worked on. */
-async function watching(options: { measured: boolean }) {
+async function watching(options: { measured: boolean; fires?: boolean }) {
   const { db } = database;
   const app = `shop-${randomUUID()}`;
   const place = await deploy(database, app, [{ sha: 'a'.repeat(40), message: 'Fix', liveAt: new Date() }]);
@@ -53,13 +54,15 @@ async function watching(options: { measured: boolean }) {
       fingerprint: id,
       title: 'AppErrors',
       query: QUERY,
-      labels: toJson({ alertname: 'AppErrors', app }),
+      labels: toJson({ alertname: 'AppErrors', app, instance: '172.20.0.2:3000' }),
       payload: '{}',
       starts_at: began,
     })
     .execute();
   const points = Array.from({ length: 400 }, (_, index) => ({ t: began.getTime() + index * STEP_MS, v: 9 }));
   const series: Series[] = options.measured ? [{ labels: {}, points }] : [];
+  // As of the instance that the deployment began.
+  const firing: Series[] = options.fires ? [{ labels: { app, instance: '172.20.0.9:3000' }, points }] : [];
   const cards: Card[] = [];
   const asked: string[] = [];
   const watch = createWatch({
@@ -71,7 +74,12 @@ async function watching(options: { measured: boolean }) {
       react: async () => undefined,
       deliver: async () => undefined,
     },
-    metrics: createMemoryMetrics(new Map([[seriesOfApp(app), series]])),
+    metrics: createMemoryMetrics(
+      new Map([
+        [seriesOfApp(app), series],
+        [QUERY, firing],
+      ]),
+    ),
     stepMs: STEP_MS,
     windowMs: WINDOW_MS,
     log: silentLog,
@@ -138,7 +146,53 @@ it('has no recovery of an alert that its sender never ends', async () => {
   const one = await watching({ measured: true });
   await one.ended(HOUR_MS / 6);
   await one.advance();
-  expect(one.cards.map(({ title }) => title)).toEqual([expect.not.stringMatching(/^Recovered/)]);
+  expect(one.cards.map(({ title }) => title)).toEqual([UNKNOWN]);
   expect(one.cards.map(textOf).join()).toContain('nobody has said that this is over: AppErrors');
   expect(await one.incident()).toMatchObject({ state: 'unresolved', ended_at: null });
+});
+
+/** What it looks like that nobody knows: no alarm, and no advice to go back. */
+function expectUnknown(cards: readonly Card[], why: string): void {
+  expect(cards).toMatchObject([{ title: UNKNOWN, tone: 'neutral' }]);
+  expect(cards.map(textOf).join()).toContain(why);
+  expect(cards.map(textOf).join()).toContain('incident stays open');
+  expect(cards.map(textOf).join()).not.toContain('`rollback');
+}
+
+it('does not know of a recovery where nothing is measured', async () => {
+  const one = await watching({ measured: false });
+  await one.alertIsOver();
+  await one.ended(1000);
+  await one.advance();
+  expectUnknown(one.cards, 'found data for every series');
+  expect(await one.incident()).toMatchObject({ state: 'unresolved', ended_at: null });
+});
+
+it('does not know of a recovery when another deployment takes the place of the fix', async () => {
+  const one = await watching({ measured: true });
+  const { db } = database;
+  const { environmentId } = one.place;
+  await db
+    .updateTable('environment')
+    .set({ live_deployment_id: null })
+    .where('id', '=', environmentId)
+    .execute();
+  await one.advance();
+  expectUnknown(one.cards, 'Another deployment took its place');
+  expect(await one.incident()).toMatchObject({ state: 'waiting', ended_at: null });
+});
+
+it('does not know of a recovery when something breaks inside', async () => {
+  const one = await watching({ measured: true });
+  await one.watch.giveUp(one.watchId, 'the database was away');
+  expectUnknown(one.cards, 'Something broke inside Comio');
+  expect(await one.incident()).toMatchObject({ state: 'unresolved', ended_at: null });
+});
+
+it('says of an alert that still fires that it is not back, and how to go back', async () => {
+  const one = await watching({ measured: true, fires: true });
+  await one.ended(1000);
+  await one.advance();
+  expect(one.cards).toMatchObject([{ title: 'Not recovered', tone: 'danger' }]);
+  expect(one.cards.map(textOf).join()).toContain('`rollback production`');
 });

@@ -40,6 +40,12 @@ export function endToEnd(message: IncomingMessage, without: ReadonlySet<string> 
   return kept;
 }
 
+/** Of an early hint only these are passed on: https://www.rfc-editor.org/rfc/rfc8297#section-2. */
+export const linksOf = (rawHeaders: readonly string[]): RawHeaders =>
+  rawHeaders.flatMap((name, at) =>
+    at % 2 === 0 && name.toLowerCase() === 'link' ? [name, rawHeaders[at + 1] ?? ''] : [],
+  );
+
 /**
  * What the app is told: the request's own headers, who asked, and how its body is framed. Node's parser has refused
  * what names both a length and an encoding.

@@ -4,13 +4,14 @@ import {
   type ClientRequest,
   type IncomingMessage,
   type ServerResponse,
+  STATUS_CODES,
 } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Logger } from '#observability/log.ts';
 import type { Hosts } from './host.ts';
-import { endToEnd, hasBody, requestHeaders } from './proxy-headers.ts';
+import { endToEnd, hasBody, linksOf, requestHeaders } from './proxy-headers.ts';
 import { type ProxyStatus, proxyPage } from './proxy-page.ts';
 import type { Route, Routes } from './routes.ts';
 
@@ -88,6 +89,11 @@ export function createProxy({ hosts, routes, log }: { hosts: Hosts; routes: Rout
     let connected = false;
     let answered = false;
     const abandon = () => outgoing.destroy();
+    const spoil = (error: unknown) => {
+      log.warn({ app: route.labels.app, err: error }, 'an app answered what cannot be passed on');
+      request.unpipe();
+      refuse(request, response, 502);
+    };
     response.once('close', abandon);
     outgoing.once('socket', (socket) => {
       const begin = () => {
@@ -102,15 +108,27 @@ export function createProxy({ hosts, routes, log }: { hosts: Hosts; routes: Rout
     outgoing.once('timeout', () => {
       if (!answered) outgoing.destroy(new Timeout(connected ? 'no answer' : 'no connection'));
     });
-    outgoing.on('information', ({ statusCode, headers }) => {
-      if (statusCode === 103 && headers.link !== undefined) response.writeEarlyHints({ link: headers.link });
+    outgoing.on('information', ({ statusCode, rawHeaders }) => {
+      if (statusCode !== 103) return;
+      try {
+        // `writeEarlyHints` takes time exponential in what a Link says: an app could stop the whole service.
+        response.writeInformation(103, linksOf(rawHeaders));
+      } catch (error) {
+        log.debug({ app: route.labels.app, err: error }, 'a hint was dropped');
+      }
     });
     outgoing.once('response', (incoming) => {
       answered = true;
       // A stream may be silent for as long as it likes.
       outgoing.setTimeout(0);
       if (response.closed) return void incoming.destroy();
-      response.writeHead(incoming.statusCode ?? 502, incoming.statusMessage, endToEnd(incoming));
+      try {
+        response.writeHead(incoming.statusCode ?? 502, incoming.statusMessage, endToEnd(incoming));
+      } catch (error) {
+        // Node reads more than it writes, such as status 099.
+        incoming.destroy();
+        return spoil(error);
+      }
       response.flushHeaders();
       pipeline(incoming, response).catch((error: unknown) => {
         log.debug({ app: route.labels.app, err: error }, 'an answer was cut off');
@@ -237,6 +255,8 @@ function headOf(status: number, reason: string, headers: readonly string[]): str
 function refuse(request: IncomingMessage, response: ServerResponse, status: ProxyStatus): void {
   const { headers, body } = proxyPage(request, status);
   // What is left of the body would be read as the next request's head.
-  response.writeHead(status, hasBody(request) ? { ...headers, connection: 'close' } : headers);
+  const own = hasBody(request) ? { ...headers, connection: 'close' } : headers;
+  // The reason is set anew: one of the app's may have been refused.
+  response.writeHead(status, STATUS_CODES[status], own);
   response.end(request.method === 'HEAD' ? undefined : body);
 }

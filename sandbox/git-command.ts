@@ -27,6 +27,9 @@ const ENVIRONMENT = {
   // Said outright, so that a workspace without a repository is never taken for part of one around it.
   GIT_DIR: '.git',
   GIT_WORK_TREE: '.',
+  // What an object's name stands for is that object, and a commit's parents are those it names.
+  GIT_NO_REPLACE_OBJECTS: '1',
+  GIT_GRAFT_FILE: '/dev/null',
   GIT_CONFIG_NOSYSTEM: '1',
   GIT_CONFIG_GLOBAL: '/dev/null',
   GIT_TERMINAL_PROMPT: '0',

@@ -49,7 +49,7 @@ else
   unset GIT_CONFIG_COUNT
 fi
 unset header GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_ASKPASS SSH_ASKPASS
-export GIT_TERMINAL_PROMPT=0 LC_ALL=C.UTF-8
+export GIT_TERMINAL_PROMPT=0 GIT_NO_REPLACE_OBJECTS=1 LC_ALL=C.UTF-8
 exec git "$@"`;
 
 /** git on the core's own host. Throws `git_failed` with git's words, or the signal's reason. */

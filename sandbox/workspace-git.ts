@@ -34,6 +34,8 @@ export interface DiffOptions {
   paths?: readonly string[] | undefined;
   /** Compare with what is staged instead of the working directory. */
   staged?: boolean | undefined;
+  /** Shows every file as text, whatever attributes or its bytes say. Default: binary files are named, not shown. */
+  text?: boolean | undefined;
   /** Of the diff's text; see Sandbox.pipe. */
   maxBytes?: number | undefined;
 }
@@ -115,17 +117,27 @@ function parseStatus(text: string): Status {
   return result;
 }
 
-/** A unified diff; '' when nothing differs. Binary files are named, not shown. */
+/** A repository's settings hide nothing of a diff and run nothing for it. */
+const AS_IT_IS = [
+  '--no-ext-diff',
+  '--no-textconv',
+  '--no-color',
+  '--ignore-submodules=none',
+  '--submodule=short',
+  '--src-prefix=a/',
+  '--dst-prefix=b/',
+];
+
+/** A unified diff; '' when nothing differs. */
 export async function diff(sandbox: Sandbox, options: DiffOptions = {}): Promise<string> {
-  const argv = ['diff', '--no-ext-diff', '--no-textconv', ...(await range(sandbox, options))];
+  const argv = ['diff', ...AS_IT_IS, ...(options.text ? ['--text'] : []), ...(await range(sandbox, options))];
   return await gitText(sandbox, argv, { maxBytes: options.maxBytes });
 }
 
 export async function diffStat(sandbox: Sandbox, options: DiffOptions = {}): Promise<DiffStat> {
   const text = await gitText(sandbox, [
     'diff',
-    '--no-ext-diff',
-    '--no-textconv',
+    ...AS_IT_IS,
     '--no-renames',
     '--numstat',
     '-z',

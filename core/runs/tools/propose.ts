@@ -84,7 +84,8 @@ async function attempt(request: z.output<typeof schema>, context: ToolContext): 
     );
   // Kept even if the branch moves on: what is approved is this commit.
   await runGit(sandbox, ['update-ref', `refs/comio/proposal/${sha}`, sha]);
-  const whole = await diff(sandbox, { from: base, to: sha });
+  // A database keeps no NUL.
+  const whole = (await diff(sandbox, { from: base, to: sha, text: true })).replaceAll('\0', '\ufffd');
   const { files } = await diffStat(sandbox, { from: base, to: sha });
   const { type: _, ...shown } = reproduction;
   const proposal: Fact = {

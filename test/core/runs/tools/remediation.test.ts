@@ -115,3 +115,44 @@ describe('a reproduction', () => {
     expect(result.content).toContain('how the tests are run');
   });
 });
+
+describe('a proposal', () => {
+  const driver = memoryDriver();
+  afterAll(() => driver[Symbol.asyncDispose]());
+
+  const proposedAfter = async (bench: Workbench, work: string) => {
+    const base = await deployed(bench);
+    await bench.sh('git config user.name Ada; git config user.email ada@example.org');
+    const { facts } = await bench.call(tools.reproduce, { command: `sh ${TEST}`, files }, { base });
+    await bench.sh(work);
+    const result = await bench.call(tools.propose, { title: 'Fix', body: '' }, { base, facts });
+    return { ...result, proposal: result.facts.find((fact) => fact.type === 'proposal') };
+  };
+
+  it('shows the commit that it names, not one put in its place', async () => {
+    await using bench = await createWorkbench(driver);
+    const { proposal } = await proposedAfter(
+      bench,
+      `echo 42 > answer; git add . && git commit -qm fix; shown=$(git rev-parse HEAD)
+       echo evil > backdoor.sh; git add . && git commit -q --amend -m fix; git replace HEAD $shown`,
+    );
+    expect(proposal).toMatchObject({ files: ['answer', 'backdoor.sh', TEST] });
+    expect(proposal?.type === 'proposal' && proposal.diff).toContain('+evil');
+  });
+
+  it.each([
+    ['attributes of the repository', "mkdir -p .git/info; echo '* -diff' > .git/info/attributes"],
+    ['attributes that are committed', "echo '* binary' > .gitattributes"],
+    ['a NUL in the file', "printf '\\0\\n' >> backdoor.sh"],
+    ['settings', 'git config color.diff always; git config diff.noprefix true'],
+  ])('shows all of the change in spite of %s', async (_, hide) => {
+    await using bench = await createWorkbench(driver);
+    const { proposal } = await proposedAfter(
+      bench,
+      `echo 42 > answer; echo evil > backdoor.sh; ${hide}; git add . && git commit -qm fix`,
+    );
+    if (proposal?.type !== 'proposal') throw new Error('nothing was proposed');
+    expect(proposal.diff).toMatch(/^\+\+\+ b\/backdoor\.sh\n@@.*\n\+evil$/m);
+    expect(proposal.diff).not.toContain('\0');
+  });
+});

@@ -306,20 +306,26 @@ const verified = async (git: Git, revision: string): Promise<string> => {
   throw new SandboxError('git_failed', `No branch there has the commit ${revision.slice(0, 12)}`);
 };
 
-/** The files that commits of `sha` touch which no branch of the remote has; of a merge only what the merge itself changed. */
+/**
+ * The files that commits of `sha` touch which no branch of the remote has. Of a merge: what differs from what git makes
+ * of merging its parents. A file that equals one parent may still be one that the merge took back to how it was long
+ * ago. Of a merge of three and more, which git does not make again: what differs from any parent.
+ */
 async function touchedBy(git: Git, sha: string): Promise<string[]> {
-  const { stdout } = await git([
-    'log',
-    '--format=',
-    '--name-only',
-    '--no-renames',
-    '--diff-merges=combined',
-    '-z',
-    sha,
-    '--not',
-    '--remotes',
-  ]);
-  return [...new Set(stdout.toString().split('\0').filter(Boolean))];
+  const paths = new Set<string>();
+  for (const merges of [
+    ['--max-parents=2', '--diff-merges=remerge'],
+    ['--min-parents=3', '--diff-merges=separate'],
+  ]) {
+    const { stdout } = await git([
+      // A file that was moved on one side only stays where it was: it is then a difference, and looked at.
+      ...['-c', 'merge.renames=false'],
+      ...['log', '--format=', '--name-only', '--no-renames', ...merges, '-z'],
+      ...[sha, '--not', '--remotes', '--'],
+    ]);
+    for (const path of stdout.toString().split('\0').filter(Boolean)) paths.add(path);
+  }
+  return [...paths];
 }
 
 /**

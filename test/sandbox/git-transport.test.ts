@@ -210,6 +210,51 @@ describe('push', () => {
     expect(await transport.readRemoteHead({ ...remote(), branch: 'comio/1' })).toBeUndefined();
   });
 
+  describe('tells of a merge', () => {
+    const touchedBy = async (sha: string): Promise<readonly string[]> => {
+      let seen: readonly string[] = [];
+      const inspect = (paths: readonly string[]) => {
+        seen = paths.toSorted();
+      };
+      await transport.push(sandbox, { ...remote(), branch: 'comio/1', sha, inspect });
+      return seen;
+    };
+    const CI = '.github/workflows/ci.yml';
+    let old: string;
+    beforeEach(async () => {
+      await seed();
+      await transport.cloneInto(sandbox, { ...remote(), branch: 'comio/1' });
+      await sh('git config user.name Ada; git config user.email ada@example.org');
+      old = await commit(CI, 'on: pull_request_target\n');
+      await commit(CI, 'on: push\n');
+      const main = await commit('CODEOWNERS', '* @ada\n');
+      await transport.push(sandbox, { ...remote(), branch: 'main', sha: main });
+    });
+
+    it.each([
+      ['two', ''],
+      ['three', '-p $(git commit-tree HEAD^{tree} -p HEAD -m side)'],
+    ])('of %s what it takes back to how it was once', async (_, more) => {
+      const sha = await sh(`git commit-tree ${old}^{tree} -p HEAD -p ${old} ${more} -m merge`);
+      expect(await touchedBy(sha)).toEqual([CI, 'CODEOWNERS']);
+    });
+
+    it('nothing that others changed on the side it brings in', async () => {
+      await sh(`git checkout -q -b work ${old}`);
+      await commit('own.txt', 'own\n');
+      await sh('git merge -q --no-edit comio/1');
+      expect(await touchedBy(await sh('git rev-parse HEAD'))).toEqual(['own.txt']);
+    });
+
+    it('what was made of a conflict', async () => {
+      await sh(`git checkout -q -b work ${old}~1; echo a > a.txt; git commit -qam a`);
+      await sh('git checkout -q comio/1; echo b > a.txt; git commit -qam b');
+      await transport.push(sandbox, { ...remote(), branch: 'main', sha: await sh('git rev-parse HEAD') });
+      await sh('git merge -q work || true; echo c > a.txt; git commit -qam merge');
+      expect(await touchedBy(await sh('git rev-parse HEAD'))).toEqual(['a.txt']);
+    });
+  });
+
   it('brings new commits to a new branch, once however often it is called', async () => {
     const { main } = await seed();
     await transport.cloneInto(sandbox, { ...remote(), branch: 'comio/1' });

@@ -56,7 +56,8 @@ export function createPathPolicy(globs: readonly string[], { unasked }: { unaske
   const matches = picomatch(
     [...globs, ...(unasked ? UNASKED : [])].map((glob) => (glob.includes('/') ? glob : `**/${glob}`)),
     // Some file systems and forges take `.GitHub` for `.github`. A `{` or `(` in a glob stays what it is in picomatch.
-    { dot: true, nocase: true },
+    // `s`: a line break in a name is a character like another.
+    { dot: true, flags: 'is' },
   );
   const denied = (path: string): boolean => {
     const plain = posix.normalize(path).replace(/^\/+|\/+$/g, '');

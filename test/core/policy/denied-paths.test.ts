@@ -29,6 +29,10 @@ describe('the default', () => {
     'CODEOWNERS',
     'docs/CODEOWNERS',
     '.github/CODEOWNERS',
+    'a\nb/.env',
+    'a\nb/server.key',
+    'a\u2028b/id_rsa',
+    'a\rb/c/CODEOWNERS',
   ])('denies %s', (path) => expect(denied(path)).toBe(true));
 
   it.each([

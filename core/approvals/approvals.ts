@@ -170,7 +170,7 @@ export function createApprovals(deps: {
         .innerJoin('approval', 'approval.conversation_id', 'conversation.id')
         .select('conversation.id')
         .where('approval.id', '=', approvalId)
-        .forUpdate('conversation')
+        .forNoKeyUpdate('conversation')
         .execute();
       const open = await trx
         .selectFrom('approval')

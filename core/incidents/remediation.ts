@@ -62,6 +62,8 @@ export interface RemediationService {
 
 /** Below this a diagnosis is a guess, and a run on a guess costs more than it finds. */
 const MIN_CONFIDENCE = 0.5;
+/** Where GitHub or git could not be asked for the length of a job's retries. */
+const LOOK_AGAIN_MS = 10 * 60_000;
 const OPEN = ['working', 'proposed', 'approved', 'published'] as const;
 const COMIO: Person = { id: 'comio', name: 'Comio', claims: [] };
 
@@ -265,7 +267,14 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
           .innerJoin('incident', 'incident.conversation_id', 'conversation.id')
           .select('conversation.id')
           .where('incident.id', '=', row.incident_id)
-          .forUpdate('conversation')
+          .forNoKeyUpdate('conversation')
+          .execute();
+        // Before anything is shown: whoever takes in signals holds it when the outbox is written.
+        await trx
+          .selectFrom('incident')
+          .select('id')
+          .where('id', '=', row.incident_id)
+          .forNoKeyUpdate()
           .execute();
         const now = await trx
           .selectFrom('remediation')
@@ -386,6 +395,8 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
       const card = publishedCard(pull, environment?.name ?? 'staging');
       await outbox.answer(trx, incident.conversation_id, `remediation:${row.id}:published`, card);
       await showIncident(trx, outbox, incident.id);
+      // What went live while it was published was not looked at.
+      await wake(trx, row.id);
     });
     log.info({ remediation: row.id, pull: run.pull_request }, 'the fix is a pull request');
   }
@@ -434,8 +445,9 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
     log.error({ remediation: remediationId, error }, 'a fix was given up');
     const row = await take(remediationId);
     if (!row) return;
-    // It waits for its deployment: the next one that goes live looks again.
-    if (row.state === 'published') return;
+    // It waits for its deployment, which may be live already: nothing else would look again.
+    if (row.state === 'published')
+      return jobs.send('remediation', { remediationId }, { afterMs: LOOK_AGAIN_MS });
     await writer(row)((trx) =>
       end(trx, row, {
         state: 'failed',

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Forge } from '#adapters/forge/forge.ts';
 import { createGitHubForge } from '#adapters/forge/github.ts';
 import { createMemoryMetrics } from '#adapters/queries/memory.ts';
 import type { Card } from '#core/conversations/card.ts';
@@ -76,6 +77,8 @@ export async function remediationWorld(
     /** What the series is from the deployment of the fix on; undefined: nothing is measured. */
     valueAfterFix?: number | undefined;
     noMetrics?: boolean;
+    /** Around the forge. */
+    forge?: (forge: Forge) => Forge;
   },
 ) {
   count += 1;
@@ -113,7 +116,9 @@ export async function remediationWorld(
         { name: 'look', when: 'look', steps: [call('list_directory', { path: '.' })], final: 'Looked.' },
       ],
     },
-    forge: createGitHubForge({ ...github.env, GITHUB_TOKEN: undefined }, silentLog),
+    forge: (options.forge ?? ((forge) => forge))(
+      createGitHubForge({ ...github.env, GITHUB_TOKEN: undefined }, silentLog),
+    ),
     ...(options.database ? { database: options.database } : {}),
     env: { WATCH_MINUTES: '0.02', WATCH_STEP_SECONDS: '0.2', ...options.env },
     ...(options.wrap ? { wrap: options.wrap } : {}),

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { APPROVAL_ACTIONS } from '#core/conversations/card.ts';
@@ -206,6 +207,65 @@ describe('a fix', () => {
     );
     expect(textOf(told.card)).toContain('does not build upon');
     expect((await world.reaches('failed')).error).toContain(branch);
+  });
+
+  it('is asked about while signals of its incident are taken in, without a deadlock', async () => {
+    await using world = await remediationWorld(github, { steps: right });
+    const { chat, db } = world;
+    await world.fix();
+    await world.reaches('working');
+    const { conversation_id: conversation } = await world.incident();
+    await db.transaction().execute(async (trx) => {
+      // Of two that wait for each other the one that looks first is ended: this one.
+      await sql`set local deadlock_timeout = '20ms'`.execute(trx);
+      await trx.updateTable('incident').set({ severity: 'warning' }).where('id', '=', world.id).execute();
+      for (;;) {
+        const { rows } = await sql`
+          select 1 from pg_stat_activity
+          where datname = current_database() and wait_event_type = 'Lock' and query like '%"incident"%'`.execute(
+          db,
+        );
+        if (rows.length > 0) break;
+        await sleep(50);
+      }
+      // What showing a card locks.
+      await sql`insert into outbox (key, conversation_id, content, priority)
+        values ('test', ${conversation}, '{"type":"card","card":{"title":"Seen","tone":"neutral","blocks":[],"actions":[]}}', 5)`.execute(
+        trx,
+      );
+      await sql`select pg_advisory_xact_lock(hashtextextended(${`outbox/${conversation}`}, 0))`.execute(trx);
+    });
+    await chat.until((shown) => byKey('approval:')(shown));
+    await world.reaches('proposed');
+  });
+
+  it('that was deployed while it was being published is seen to be live', async () => {
+    const held = Promise.withResolvers<void>();
+    await using world = await remediationWorld(github, {
+      steps: right,
+      forge: (forge) => ({
+        ...forge,
+        async openPullRequest(...asked) {
+          const pull = await forge.openPullRequest(...asked);
+          await held.promise;
+          return pull;
+        },
+      }),
+    });
+    const { chat } = world;
+    world.points.push({ t: Date.now(), v: 0.02 });
+    await world.fix();
+    const question = await chat.until((shown) => byKey('approval:')(shown));
+    await chat.press(question.card, APPROVAL_ACTIONS.approve);
+    for (let pulls = await github.pullRequests(world.on); pulls.length === 0; ) {
+      await sleep(100);
+      pulls = await github.pullRequests(world.on);
+    }
+    await world.mergeAndDeploy();
+    expect((await world.remediation()).at(-1)?.state).toBe('approved');
+    held.resolve();
+    await world.reaches('deployed');
+    await chat.until((shown) => byKey('watch:')(shown));
   });
 
   it('that nobody decides on in time is not published, and the thread says so', async () => {

@@ -51,6 +51,14 @@ export async function buildImage(context: BuildContext, tag: string, request: Bu
 async function builtImage(docker: Docker, tag: string): Promise<Built | undefined> {
   const image = await unless([404], () => docker.getImage(tag).inspect());
   if (image === undefined) return undefined;
+  // A volume is written to without a limit, on the disk of the host, however closed the rest of the app is.
+  const volumes = Object.keys(image.Config.Volumes ?? {});
+  if (volumes.length > 0)
+    throw new TargetError(
+      'build_failed',
+      `The image declares VOLUME ${volumes.join(', ')}, and an app has no disk of its own here. Remove it from the ` +
+        'Dockerfile, or take another base image; /tmp can be written to.',
+    );
   const recipe = image.Config.Labels?.[LABEL_RECIPE];
   return {
     image: image.Id,

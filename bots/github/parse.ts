@@ -47,9 +47,13 @@ export function parse(event: GitHubEvent, context: ParseContext): Inbound | unde
 
 type Payload<Name extends GitHubEvent['name']> = Extract<GitHubEvent, { name: Name }>['payload'];
 
-function parseIssue({ issue, repository }: Payload<'issues'>, { name }: ParseContext): Inbound | undefined {
+function parseIssue(
+  { issue, repository, sender }: Payload<'issues'>,
+  { name }: ParseContext,
+): Inbound | undefined {
   const author = person(issue.user);
-  if (!author) return undefined;
+  // One that was transferred here is opened by whoever did so, with what its author, or an editor, wrote elsewhere.
+  if (!author || sender.id !== issue.user?.id) return undefined;
   const { text, mentioned } = spoken(issue.body ?? '', name);
   const isUs = (login: string | undefined) =>
     login !== undefined && [name, `${name}[bot]`].includes(login.toLowerCase());

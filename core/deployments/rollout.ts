@@ -164,6 +164,8 @@ export function createRollout(deps: RolloutDeps): (deploymentId: string, job: Ab
       recipe: release.recipe,
       variables: release.variables?.[environment.name] ?? {},
       requester: deployment.requested_by.id,
+      // What it would take the place of, which the question shows.
+      live: environment.live_deployment_id,
     });
     if (deployment.approval_id !== null) return mustBeApproved(deployment.approval_id, digest);
     await journal.begin('Waiting for approval');

@@ -132,6 +132,14 @@ it('shows labels of the start alone, whatever the image says', async () => {
   await target.stop(instance.key, 0);
 });
 
+it('takes no image with a volume, which would be a disk without a limit', async () => {
+  const Dockerfile = `FROM ${built.image}\nVOLUME /data\n`;
+  const building = target.build({ key: uniqueKey(), source: await tarOf({ Dockerfile }) });
+  await expect(building).rejects.toEqual(
+    code('build_failed', { message: expect.stringContaining('VOLUME /data') }),
+  );
+});
+
 it('takes an app whose gate has ended for ended: nothing reaches it', async () => {
   const instance = await target.start(specFor(built));
   const { Name } = await world.docker.getContainer(instance.id).inspect();

@@ -42,6 +42,12 @@ describe('a recorded payload', () => {
     );
   });
 
+  it('of an issue that somebody else transferred here says nothing in its author’s name', () => {
+    const event = recorded('issue-opened-mention');
+    const sender = { ...event.payload.sender, id: event.payload.sender.id + 1, login: 'mallory' };
+    expect(parse(asEvent('issues', { ...event.payload, sender }), CONTEXT)).toBeUndefined();
+  });
+
   it('of an issue with our label is for us without a word', () => {
     expect(hear('issue-opened-label')).toMatchObject({
       addressed: true,

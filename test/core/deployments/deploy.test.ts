@@ -171,6 +171,23 @@ describe('deployments', () => {
     );
   });
 
+  it('does not deploy what was approved in place of something else than is live by then', async () => {
+    await using at = await world(goodApp('old'));
+    const host = `${at.repo}.localhost`;
+    await at.chat.say('deploy production', { user: 'ada' });
+    const stale = await at.chat.until((shown) => questions(shown)[0]);
+    await at.push(goodApp('security fix'));
+    await at.chat.say('deploy production', { user: 'ada' });
+    const fix = await at.chat.until((shown) => questions(shown)[1]);
+    await at.chat.press(fix.card, APPROVAL_ACTIONS.approve, { user: 'grace' });
+    await at.chat.until((shown) => outcomes(shown)[0]);
+    expect((await at.open(host)).body).toBe('security fix');
+    await at.chat.press(stale.card, APPROVAL_ACTIONS.approve, { user: 'grace' });
+    const refused = await at.chat.until((shown) => outcomes(shown)[1]);
+    expect(textOf(refused.card)).toContain('What was approved is not what would be deployed now');
+    expect((await at.open(host)).body).toBe('security fix');
+  });
+
   it('gives the app what its commit says for the environment, shows it, and asks about it', async () => {
     const app = (env: unknown) => ({
       ...goodApp('first'),

@@ -202,6 +202,8 @@ export function createProxy({ hosts, routes, log }: { hosts: Hosts; routes: Rout
     // The app refuses.
     outgoing.once('response', (incoming) => {
       outgoing.setTimeout(0);
+      // Only who reads sees that the visitor leaves.
+      socket.once('end', () => socket.destroy()).resume();
       const { statusCode = 502, statusMessage = '' } = incoming;
       socket.write(headOf(statusCode, statusMessage, [...endToEnd(incoming, LENGTH), 'connection', 'close']));
       join(incoming, socket);

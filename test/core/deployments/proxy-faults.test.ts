@@ -87,4 +87,13 @@ describe('what an app may answer, and the proxy outlives', () => {
       expect(got).toMatch(/ok$/);
     }
   });
+
+  it('forgets who leaves while the app refuses an Upgrade with an answer that does not end', async () => {
+    const { proxy, visit } = await before('HTTP/1.1 200 OK\r\n\r\nbegun');
+    const socket = visit(UPGRADE);
+    await once(socket, 'data');
+    expect(proxy.inFlight('one')).toBe(1);
+    socket.end();
+    await expect.poll(() => proxy.inFlight('one')).toBe(0);
+  });
 });

@@ -18,7 +18,8 @@ export function linesOf(frames: Buffer): string[] {
     const text =
       (begun.get(stream) ?? '') + frames.toString('utf8', at + HEADER_BYTES, at + HEADER_BYTES + length);
     const ended = text.split('\n');
-    begun.set(stream, ended.pop() ?? '');
+    // No more of a line than is shown: one without an end would be split again with every frame.
+    begun.set(stream, (ended.pop() ?? '').slice(0, MAX_LINE_CHARS + 1));
     lines.push(...ended);
     at += HEADER_BYTES + length;
   }

@@ -53,7 +53,10 @@ export async function restore(sandbox: Sandbox, sha: string): Promise<void> {
 export const workingTree = (sandbox: Sandbox): Promise<string> =>
   withTemporaryIndex(sandbox, (options) => gitText(sandbox, ['write-tree'], options));
 
-/** Makes the index what HEAD has. A lock left by a git that was killed is removed. */
+/**
+ * Makes the index what HEAD has, without marks that let git overlook a file (`skip-worktree`, `assume-unchanged`). A
+ * lock left by a git that was killed is removed.
+ */
 export async function indexFromHead(sandbox: Sandbox): Promise<void> {
   await removeLocks(sandbox);
   await runGit(sandbox, ['read-tree', (await positionOf(sandbox)).head ?? EMPTY_TREE]);

@@ -2,7 +2,7 @@ import { EMPTY_TREE, indexFromHead, removeLocks, workingTree } from './git-check
 import { type Author, gitText, identity, runGit } from './git-command.ts';
 import { type Sandbox, SandboxError } from './sandbox.ts';
 
-export { checkpoint, restore } from './git-checkpoints.ts';
+export { checkpoint, indexFromHead, restore } from './git-checkpoints.ts';
 
 /*
  * Git in a sandbox's workspace, without running anything the repository configures. All functions throw

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { runGit } from '#sandbox/git-command.ts';
 import type { Sandbox } from '#sandbox/sandbox.ts';
-import { diff, diffStat, isAncestor, status } from '#sandbox/workspace-git.ts';
+import { diff, diffStat, indexFromHead, isAncestor, status } from '#sandbox/workspace-git.ts';
 import { runChecked } from './checked-command.ts';
 import { refusedPath } from './denied.ts';
 import { failure, mendable, success } from './result.ts';
@@ -44,6 +44,8 @@ async function attempt(request: z.output<typeof schema>, context: ToolContext): 
     );
   let sha = note.safeParse(intent.previous).data?.sha;
   if (sha === undefined) {
+    // What is checked below are the files, what is approved the commit: the index must not hide a difference.
+    await indexFromHead(sandbox);
     const { head, files } = await status(sandbox);
     if (files.length > 0 || head === undefined)
       return failure(

@@ -2,7 +2,7 @@ import { posix } from 'node:path';
 import { z } from 'zod';
 import { gitText } from '#sandbox/git-command.ts';
 import type { Sandbox } from '#sandbox/sandbox.ts';
-import { diffStat } from '#sandbox/workspace-git.ts';
+import { diffStat, indexFromHead } from '#sandbox/workspace-git.ts';
 import { runChecked } from './checked-command.ts';
 import { refusedByPolicy } from './denied.ts';
 import { failure, mendable, success } from './result.ts';
@@ -63,6 +63,7 @@ async function attempt(input: z.output<typeof schema>, context: ToolContext): Pr
   if (!note.safeParse(intent.previous).success) {
     const earlier = facts.flatMap((fact) => (fact.type === 'reproduction' ? fact.files : []));
     const own = new Set([...files, ...earlier].map(({ path }) => path));
+    await indexFromHead(sandbox);
     const changed = (await diffStat(sandbox, { from: base })).files.map(({ path }) => path);
     const others = changed.filter((path) => !own.has(path));
     if (others.length > 0)

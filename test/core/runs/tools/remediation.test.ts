@@ -155,4 +155,22 @@ describe('a proposal', () => {
     expect(proposal.diff).toMatch(/^\+\+\+ b\/backdoor\.sh\n@@.*\n\+evil$/m);
     expect(proposal.diff).not.toContain('\0');
   });
+
+  it.each(['--skip-worktree', '--assume-unchanged'])(
+    'is of the files as they are committed, whatever %s hides, and so is the reproduction',
+    async (flag) => {
+      await using bench = await createWorkbench(driver);
+      const hide = `git update-index ${flag} answer; echo 42 > answer`;
+      const { content, proposal } = await proposedAfter(
+        bench,
+        `echo unrelated > notes.txt; git add . && git commit -qm fix; ${hide}`,
+      );
+      expect(proposal).toBeUndefined();
+      expect(content).toContain('Not everything is committed: answer.');
+      await bench.sh(hide);
+      const base = await bench.sh('git rev-parse HEAD');
+      const again = await bench.call(tools.reproduce, { command: 'false', files: [] }, { base });
+      expect(again.content).toContain('The code is not as it is deployed any more: answer');
+    },
+  );
 });

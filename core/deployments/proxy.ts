@@ -134,6 +134,11 @@ export function createProxy({ hosts, routes, log }: { hosts: Hosts; routes: Rout
         log.debug({ app: route.labels.app, err: error }, 'an answer was cut off');
       });
     });
+    outgoing.once('upgrade', (_incoming, instance: Socket) => {
+      answered = true;
+      instance.destroy();
+      spoil(new Error('it changes the protocol unasked'));
+    });
     outgoing.on('error', (error) => {
       response.off('close', abandon);
       if (answered || response.closed) return;

@@ -96,4 +96,10 @@ describe('what an app may answer, and the proxy outlives', () => {
     socket.end();
     await expect.poll(() => proxy.inFlight('one')).toBe(0);
   });
+
+  it('waits for nothing from an app that changes the protocol unasked', async () => {
+    const { proxy, visit } = await before(`HTTP/1.1 101 Switching Protocols\r\n${UPGRADE}\r\n`);
+    expect(await text(visit())).toMatch(/^HTTP\/1\.1 502 /);
+    await expect.poll(() => proxy.inFlight('one')).toBe(0);
+  });
 });

@@ -8,12 +8,15 @@ import { isInside } from './watch-verdict.ts';
 
 type Signal = Selectable<SignalTable>;
 
-/** What is to be watched after a fix: the series the signals were about, each once. */
+/** Each costs a query at each look; an app chooses its labels, and so how many alerts it has. */
+const MOST = 30;
+
+/** What is to be watched after a fix: the series the signals were about, each once, the first ones if there are many. */
 export function watchedSeries(signals: readonly Signal[], hasMetrics: boolean): WatchedSeries[] {
   const all = signals.map((signal) => seriesOf(signal, hasMetrics));
   const key = ({ kind, query, labels, signalId }: WatchedSeries) =>
     kind === 'signal' ? signalId : digestOf([kind, query, labels]);
-  return [...new Map(all.map((series) => [key(series), series])).values()];
+  return [...new Map(all.map((series) => [key(series), series])).values()].slice(0, MOST);
 }
 
 function seriesOf(signal: Signal, hasMetrics: boolean): WatchedSeries {

@@ -7,7 +7,8 @@ import type { Route } from './routes.ts';
  * HTTP service discovery for Prometheus: what is live now, by its labels.
  * https://prometheus.io/docs/prometheus/latest/http_sd/
  *
- * With a token, whoever brings it may read; without one, only a process of this machine that asks directly.
+ * With a token, whoever brings it may read; without one, only a process of this machine that asks directly,
+ * and by a name of the loopback: a browser here may have been led to us by a name that a stranger points at us.
  */
 export function mountDiscovery(
   app: Hono,
@@ -18,7 +19,7 @@ export function mountDiscovery(
     const { incoming } = (context.env ?? {}) as { incoming?: IncomingMessage };
     const allowed =
       token === undefined
-        ? isDirect(incoming)
+        ? isDirect(incoming) && OWN_NAMES.has(new URL(context.req.url).hostname)
         : isSame(context.req.header('authorization') ?? '', `Bearer ${token}`);
     if (!allowed) return context.json({ error: 'not allowed' }, token === undefined ? 403 : 401);
     const groups = live().flatMap(({ address, labels }) =>
@@ -27,6 +28,8 @@ export function mountDiscovery(
     return context.json(groups, 200, { 'cache-control': 'no-store' });
   });
 }
+
+const OWN_NAMES: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
 
 /** A proxy on this machine speaks for others. */
 const isDirect = (incoming: IncomingMessage | undefined): boolean => {

@@ -18,7 +18,7 @@ describe('what an app may answer, and the proxy outlives', () => {
   });
 
   /** In front of an app that answers every request with these bytes, and keeps its connections open. */
-  async function before(answer: string) {
+  async function facing(answer: string) {
     const connections = new Set<Socket>();
     const app = createServer((socket) => {
       connections.add(socket);
@@ -65,7 +65,7 @@ describe('what an app may answer, and the proxy outlives', () => {
     ['no status', 'HTTP/1.1 000 Zero\r\nContent-Length: 2\r\n\r\nok'],
     ['a control character in the reason', 'HTTP/1.1 200 O\x01K\r\nContent-Length: 2\r\n\r\nok'],
   ])('is an answer with %s: the visitor is told that the app did not answer', async (_what, answer) => {
-    const { proxy, visit } = await before(answer);
+    const { proxy, visit } = await facing(answer);
     const got = await text(visit());
     expect(got).toMatch(/^HTTP\/1\.1 502 Bad Gateway\r\n/);
     expect(got).toContain('The app did not answer');
@@ -80,7 +80,7 @@ describe('what an app may answer, and the proxy outlives', () => {
       [`</a.css>${'; a=b'.repeat(64)}"`],
     ]) {
       const lines = links.map((link) => `Link: ${link}\r\n`).join('');
-      const { visit } = await before(`HTTP/1.1 103 Early Hints\r\n${lines}X-Other: 1\r\n\r\n${OK}`);
+      const { visit } = await facing(`HTTP/1.1 103 Early Hints\r\n${lines}X-Other: 1\r\n\r\n${OK}`);
       const got = await text(visit());
       expect(got).toMatch(/^HTTP\/1\.1 103 Early Hints\r\n/);
       expect(got).toContain(`\r\n${lines}\r\nHTTP/1.1 200 OK\r\n`);
@@ -89,7 +89,7 @@ describe('what an app may answer, and the proxy outlives', () => {
   });
 
   it('forgets who leaves while the app refuses an Upgrade with an answer that does not end', async () => {
-    const { proxy, visit } = await before('HTTP/1.1 200 OK\r\n\r\nbegun');
+    const { proxy, visit } = await facing('HTTP/1.1 200 OK\r\n\r\nbegun');
     const socket = visit(UPGRADE);
     await once(socket, 'data');
     expect(proxy.inFlight('one')).toBe(1);
@@ -98,7 +98,7 @@ describe('what an app may answer, and the proxy outlives', () => {
   });
 
   it('waits for nothing from an app that changes the protocol unasked', async () => {
-    const { proxy, visit } = await before(`HTTP/1.1 101 Switching Protocols\r\n${UPGRADE}\r\n`);
+    const { proxy, visit } = await facing(`HTTP/1.1 101 Switching Protocols\r\n${UPGRADE}\r\n`);
     expect(await text(visit())).toMatch(/^HTTP\/1\.1 502 /);
     await expect.poll(() => proxy.inFlight('one')).toBe(0);
   });

@@ -120,7 +120,15 @@ async function startWorld() {
     ],
   };
   const forge = createGitHubForge({ ...github.env, GITHUB_TOKEN: undefined }, log);
-  const { comio, chat } = building.use(await testComio({ script, forge, target }));
+  const { comio, chat } = building.use(
+    await testComio({
+      // As it is without settings.
+      database: 'pglite',
+      script,
+      forge,
+      target,
+    }),
+  );
   building.defer(async () => {
     for (const { key } of await target.list()) await target.stop(key, 0);
   });

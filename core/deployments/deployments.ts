@@ -56,7 +56,10 @@ export interface DeploymentsDeps {
 export interface Deployments extends Disposable {
   handlers: Handlers;
   proxy: AppProxy;
-  /** The job `deployment`: takes it as far as it goes, removes its instance, or starts it again. Throws what is worth a retry. */
+  /**
+   * The job `deployment`: takes it as far as it goes, removes its instance, or starts it again. Throws what is worth a
+   * retry.
+   */
   advance(deploymentId: string, signal: AbortSignal): Promise<void>;
   /** The job was retried in vain. */
   giveUp(deploymentId: string, error: unknown): Promise<void>;

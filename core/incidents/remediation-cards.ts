@@ -2,6 +2,7 @@ import type { Block, Card } from '../conversations/card.ts';
 import { describeCounts } from '../runs/tools/test-counts.ts';
 import type { Proposal, Ran } from '../runs/tools/tool.ts';
 import { oneLine } from '../runs/tools/truncate.ts';
+import { literal } from './literal.ts';
 
 interface About {
   proposal: Proposal;
@@ -13,7 +14,7 @@ interface About {
 export function approvalCard({ proposal, rootCause }: About, branch: string): Card {
   const { reproduction, tests, files } = proposal;
   const blocks: Block[] = [
-    { type: 'markdown', text: `**Root cause:** ${escaped(oneLine(rootCause, 400))}` },
+    { type: 'markdown', text: `**Root cause:** ${literal(oneLine(rootCause, 400))}` },
     {
       type: 'fields',
       fields: [
@@ -48,10 +49,10 @@ export function pullRequestBody(
   const { reproduction } = proposal;
   const evidence = incident.evidence
     .slice(0, 15)
-    .map(({ number, title }) => `- \\[${number}\\] ${escaped(oneLine(title, 150))}`);
+    .map(({ number, title }) => `- \\[${number}\\] ${literal(oneLine(title, 150))}`);
   return [
-    `Incident \`${incident.id}\`: ${escaped(oneLine(incidentTitle, 200))}`,
-    `**Root cause:** ${escaped(oneLine(rootCause, 600))}`,
+    `Incident \`${incident.id}\`: ${literal(oneLine(incidentTitle, 200))}`,
+    `**Root cause:** ${literal(oneLine(rootCause, 600))}`,
     proposal.body.trim(),
     ...(evidence.length > 0 ? [`**Evidence**\n${evidence.join('\n')}`] : []),
     `**Reproduction:** ${code(oneLine(reproduction.command, 300))}`,
@@ -85,8 +86,6 @@ const filesOf = (files: readonly string[]): string =>
 
 /** A code span that the text's own backticks do not end. */
 const code = (text: string): string => `\`${text.replaceAll('`', 'ˋ')}\``;
-
-const escaped = (text: string): string => text.replace(/[\\`*_[\]<>~|]/g, '\\$&');
 
 /** A fence that no line of the text ends. */
 function fenced(text: string): string {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Kysely, type Selectable, sql, type Transaction } from 'kysely';
+import { type Kysely, sql, type Transaction } from 'kysely';
 import { type Forge, ForgeError } from '#adapters/forge/forge.ts';
 import type { Logger } from '#observability/log.ts';
 import type { GitTransport } from '#sandbox/git-transport.ts';
@@ -22,14 +22,25 @@ import { createRun, type OnTurnEnded, openTurn, type Run, startTurn, type Turn }
 import type { Sender } from '../store/queues.ts';
 import type { Schema } from '../store/schema.ts';
 import { toJson } from '../store/storable.ts';
-import { aroundOnset, deploymentsOf } from './evidence/deployments-seen.ts';
-import { type Incident, moveIncident, showIncident } from './incidents.ts';
+import { moveIncident, showIncident } from './incidents.ts';
 import { approvalCard, publishedCard, pullRequestBody } from './remediation-cards.ts';
 import { remediationRequest } from './remediation-request.ts';
-import type { DiagnosisTable, RemediationTable } from './tables.ts';
+import {
+  contextOf,
+  deployedCommit,
+  diagnosisOf,
+  environmentOf,
+  faultyCommit,
+  incidentOf,
+  leaveRun,
+  messageIdOf,
+  OPEN,
+  openRemediation,
+  projectOf,
+  type Remediation,
+  turnOf,
+} from './remediation-rows.ts';
 import type { Watch } from './watch.ts';
-
-type Remediation = Selectable<RemediationTable>;
 
 export interface RemediationDeps {
   db: Kysely<Schema>;
@@ -64,7 +75,6 @@ export interface RemediationService {
 const MIN_CONFIDENCE = 0.5;
 /** Where GitHub or git could not be asked for the length of a job's retries. */
 const LOOK_AGAIN_MS = 10 * 60_000;
-const OPEN = ['working', 'proposed', 'approved', 'published'] as const;
 const COMIO: Person = { id: 'comio', name: 'Comio', claims: [] };
 
 /**
@@ -484,8 +494,6 @@ const digestFor = (
   { base, sha, diffDigest, title, body }: Proposal,
 ): string => digestOf({ repository: clone_url, branch, base, sha, diff: diffDigest, title, body });
 
-const messageIdOf = (remediationId: string): string => `remediation:${remediationId}`;
-
 const OPEN_WORDS: Readonly<Record<(typeof OPEN)[number], string>> = {
   working: 'A fix is being worked on already.',
   proposed: 'A proposed fix waits for approval.',
@@ -499,108 +507,4 @@ function whyNothing(turn: Turn, reproduced: boolean): string {
   return reproduced
     ? 'The fault was reproduced, but no fix was found.'
     : 'The fault could not be reproduced, so no fix is proposed.';
-}
-
-type Reader = Kysely<Schema> | Transaction<Schema>;
-
-const diagnosisOf = (db: Reader, incidentId: string): Promise<Selectable<DiagnosisTable> | undefined> =>
-  db
-    .selectFrom('diagnosis')
-    .selectAll()
-    .where('incident_id', '=', incidentId)
-    .orderBy('created_at', 'desc')
-    .executeTakeFirst();
-
-async function openRemediation(
-  db: Reader,
-  incidentId: string,
-): Promise<{ state: (typeof OPEN)[number] } | undefined> {
-  const row = await db
-    .selectFrom('remediation')
-    .select('state')
-    .where('incident_id', '=', incidentId)
-    .where('state', 'in', [...OPEN])
-    .executeTakeFirst();
-  const state = OPEN.find((each) => each === row?.state);
-  return state && { state };
-}
-
-const incidentOf = (db: Reader, id: string): Promise<Incident> =>
-  db.selectFrom('incident').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
-
-const projectOf = (db: Reader, id: string) =>
-  db.selectFrom('project').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
-
-/**
- * A fix that was not published is no ground for further work: the thread belongs again to the run it belonged to
- * before, which is that of the last turn people asked for in it.
- */
-async function leaveRun(trx: Transaction<Schema>, conversationId: string, runId: string): Promise<void> {
-  const { published_sha } = await trx
-    .selectFrom('run')
-    .select('published_sha')
-    .where('id', '=', runId)
-    .executeTakeFirstOrThrow();
-  if (published_sha !== null) return;
-  const unpublished = trx
-    .selectFrom('remediation')
-    .innerJoin('run', 'run.id', 'remediation.run_id')
-    .select('run.id')
-    .where('run.published_sha', 'is', null);
-  const before = await trx
-    .selectFrom('turn')
-    .select('run_id')
-    .where('conversation_id', '=', conversationId)
-    .where('run_id', 'not in', unpublished)
-    .orderBy('created_at', 'desc')
-    .executeTakeFirst();
-  await trx
-    .updateTable('conversation')
-    .set({ run_id: before?.run_id ?? null })
-    .where('id', '=', conversationId)
-    .where('run_id', '=', runId)
-    .execute();
-}
-
-const environmentOf = async (db: Reader, id: string | null) =>
-  id === null ? undefined : db.selectFrom('environment').selectAll().where('id', '=', id).executeTakeFirst();
-
-async function deployedCommit(db: Reader, environmentId: string | null): Promise<string | undefined> {
-  if (environmentId === null) return undefined;
-  const found = await db
-    .selectFrom('environment')
-    .innerJoin('deployment', 'deployment.id', 'environment.live_deployment_id')
-    .innerJoin('release', 'release.id', 'deployment.release_id')
-    .select('release.commit_sha')
-    .where('environment.id', '=', environmentId)
-    .executeTakeFirst();
-  return found?.commit_sha;
-}
-
-/** What was live when the incident began: what is live now may be the rollback from it, which shows no fault. */
-async function faultyCommit(db: Reader, incident: Incident): Promise<string | undefined> {
-  const { environment_id, began_at } = incident;
-  if (environment_id === null) return undefined;
-  const deployments = await deploymentsOf(db, environment_id);
-  // A rollback soon after the beginning is an answer to it, not its cause.
-  const causes = deployments.filter(({ kind, liveAt }) => kind !== 'rollback' || liveAt <= began_at);
-  return aroundOnset(causes, began_at).live?.sha ?? (await deployedCommit(db, environment_id));
-}
-
-const turnOf = (db: Reader, row: Remediation): Promise<Turn> =>
-  db
-    .selectFrom('turn')
-    .selectAll()
-    .where('run_id', '=', row.run_id)
-    .where('message_id', '=', messageIdOf(row.id))
-    .executeTakeFirstOrThrow();
-
-async function contextOf(
-  db: Reader,
-  row: Remediation,
-): Promise<{ incident: Incident; run: Run; rootCause: string }> {
-  const incident = await incidentOf(db, row.incident_id);
-  const run = await db.selectFrom('run').selectAll().where('id', '=', row.run_id).executeTakeFirstOrThrow();
-  const diagnosis = await diagnosisOf(db, row.incident_id);
-  return { incident, run, rootCause: diagnosis?.root_cause ?? incident.title };
 }

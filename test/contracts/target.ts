@@ -280,6 +280,19 @@ export function targetContract(
         await expect.poll(() => target.logs(instance.key, { lines: 9, since })).toEqual(['after']);
       });
 
+      it('are only those before `until`, however many came after', async () => {
+        const instance = await start();
+        await askSoon(instance, 'say/before');
+        await expect.poll(() => target.logs(instance.key, { lines: 9 })).toContain('before');
+        await delay(5);
+        const until = new Date();
+        for (let n = 0; n < 5; n += 1) await ask(instance, `say/after%20${n}`);
+        await expect.poll(() => target.logs(instance.key, { lines: 9 })).toContain('after 4');
+        expect(await target.logs(instance.key, { lines: 1, until })).toEqual(['before']);
+        expect(await target.logs(instance.key, { lines: 9, since: until, until })).toEqual([]);
+        expect(await target.logs(instance.key, { lines: 9, since: until })).toHaveLength(5);
+      });
+
       it('are bounded, whatever an app prints', async () => {
         const instance = await start();
         await askSoon(instance, `say/${'x'.repeat(10_000)}`);

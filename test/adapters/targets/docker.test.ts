@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDockerTarget } from '#adapters/targets/docker.ts';
@@ -166,20 +165,6 @@ it('ends a build that is called off', async () => {
   await expect(building).rejects.toMatchObject({ name: 'AbortError' });
   const running = async () => (await world.docker.listContainers()).map(({ Command }) => Command);
   await expect.poll(running).not.toContainEqual(expect.stringContaining('sleep 601'));
-});
-
-it('gives what was printed until a time, however much came after', async () => {
-  const instance = await target.start(specFor(built));
-  await askSoon(instance, 'say/before');
-  await expect.poll(() => target.logs(instance.key, { lines: 9 })).toContain('before');
-  await delay(5);
-  const until = new Date();
-  for (let n = 0; n < 5; n += 1) await askSoon(instance, `say/after%20${n}`);
-  await expect.poll(() => target.logs(instance.key, { lines: 9 })).toContain('after 4');
-  expect(await target.logs(instance.key, { lines: 1, until })).toEqual(['before']);
-  expect(await target.logs(instance.key, { lines: 9, since: until, until })).toEqual([]);
-  expect(await target.logs(instance.key, { lines: 9, since: until })).toHaveLength(5);
-  await target.stop(instance.key, 0);
 });
 
 it('says that no daemon answers', async () => {

@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { createMemoryTarget } from '#adapters/targets/memory.ts';
 import { askSoon, NODE_PROJECT, specFor, tarOf, uniqueKey } from '#test/contracts/target.ts';
@@ -40,22 +39,6 @@ it('takes everything along when it had a directory of its own', async () => {
   await askSoon(instance);
   await target[Symbol.asyncDispose]();
   await expect(askSoonOnce(instance.address)).rejects.toThrow();
-});
-
-it('gives what was printed until a time, however much came after', async () => {
-  await using target = createMemoryTarget();
-  const built = await target.build({ key: uniqueKey(), source: await tarOf(NODE_PROJECT) });
-  const instance = await target.start(specFor(built));
-  await askSoon(instance, 'say/before');
-  await expect.poll(() => target.logs(instance.key, { lines: 9 })).toContain('before');
-  await delay(5);
-  const until = new Date();
-  for (let n = 0; n < 5; n += 1) await askSoon(instance, `say/after%20${n}`);
-  await expect.poll(() => target.logs(instance.key, { lines: 9 })).toContain('after 4');
-  expect(await target.logs(instance.key, { lines: 1, until })).toEqual(['before']);
-  expect(await target.logs(instance.key, { lines: 9, since: until, until })).toEqual([]);
-  expect(await target.logs(instance.key, { lines: 9, since: until })).toHaveLength(5);
-  await target.stop(instance.key, 0);
 });
 
 const askSoonOnce = ({ host, port }: { host: string; port: number }): Promise<Response> =>

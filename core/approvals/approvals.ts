@@ -97,8 +97,9 @@ export function createApprovals(deps: {
       .where('state', '=', 'pending')
       .returningAll()
       .executeTakeFirstOrThrow();
-    await show(trx, closed);
+    // The decider first: it locks its rows before the outbox is written, as everybody else does.
     if (state !== 'withdrawn') await deciderOf(closed.subject)(trx, closed);
+    await show(trx, closed);
     log.info({ approval: closed.id, subject: closed.subject, state }, 'a question was closed');
     return closed;
   };

@@ -105,6 +105,13 @@ test('one endless line is cut inside', () => {
   expect(said).toMatch(/x{3000,}…\n```\n-# … [\d,]+ more characters not shown/);
 });
 
+test('a long text is shown as it is, too', () => {
+  const marks = '**bold** __under__ `code` [name](https://x.test) @everyone ||hidden|| ';
+  const said = shown({ type: 'quote', text: `1. ${marks.repeat(500)}` });
+  expect(said).not.toMatch(/(?<!\\)[*_`|[\]]|@everyone/);
+  expect(said).toContain('\\*\\*bold\\*\\*');
+});
+
 test('an action no button can carry is invalid', () => {
   const broken = card([], {
     actions: [{ id: 'undo-confirm', label: 'Undo', style: 'default', value: 'x'.repeat(90) }],

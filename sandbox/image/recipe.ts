@@ -35,6 +35,7 @@ export async function readRecipe(architecture: string): Promise<Recipe> {
   files.set('Dockerfile', await readFile(join(ROOT, 'infra/docker/Dockerfile.sandbox')));
   files.set('packages.txt', packagesText);
   files.set('comio/package.json', Buffer.from('{ "type": "module" }\n'));
+  files.set('comio/compile.ts', await readFile(join(ROOT, 'sandbox/image/compile-agent.ts')));
   files.set('comio/sandbox/sandbox.ts', await readFile(join(ROOT, 'sandbox/sandbox.ts')));
   for (const name of (await readdir(join(ROOT, 'sandbox/agent'))).sort()) {
     // The client is the core's end.

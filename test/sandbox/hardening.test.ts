@@ -53,7 +53,7 @@ describe('a process in a sandbox', () => {
     for (const path of [
       '/etc/passwd',
       '/usr/local/bin/node',
-      '/usr/local/lib/comio/sandbox/agent/main.ts',
+      '/usr/local/lib/comio/sandbox/agent/main.js',
       '/x',
     ]) {
       expect((await sandbox.exec(`echo x >> ${path}`)).exitCode, path).not.toBe(0);

@@ -29,8 +29,8 @@ describe('deployments', () => {
     chat: TestComio['chat'];
     repo: string;
     push(files: AppFiles): Promise<string>;
-    /** What the app's host name answers. */
-    open(host: string, path?: string): Promise<{ status: number; body: string }>;
+    /** What the app's host name answers, once the proxy has seen the swap: that is a moment after its commit. */
+    answers(host: string, expected: { status: number; body?: string }): Promise<void>;
     /** Says it and waits for how it ends. */
     deploy(text: string, user?: string): Promise<Card>;
   }
@@ -74,7 +74,7 @@ describe('deployments', () => {
       chat,
       repo,
       push: (changed) => github.pushBranch({ owner: github.org, repo, branch: 'main', files: changed }),
-      open: (host, path = '/') => server.get(host, path),
+      answers: (host, expected) => expect.poll(() => server.get(host, '/')).toMatchObject(expected),
       async deploy(text, user = 'ada') {
         const before = outcomes(chat.shown).length;
         await chat.say(text, { user });
@@ -86,10 +86,10 @@ describe('deployments', () => {
 
   it('puts a commit into staging, shows how, and says where it answers', async () => {
     await using at = await world(goodApp('first'));
-    expect(await at.open(`${at.repo}-staging.localhost`)).toMatchObject({ status: 404 });
+    await at.answers(`${at.repo}-staging.localhost`, { status: 404 });
     const outcome = await at.deploy('deploy');
     expect(outcome.title).toBe(`${at.repo} is live in staging`);
-    expect(await at.open(`${at.repo}-staging.localhost`)).toEqual({ status: 200, body: 'first' });
+    await at.answers(`${at.repo}-staging.localhost`, { status: 200, body: 'first' });
     const [card, ...more] = await at.chat.until(
       (shown) => live(shown)[0]?.card.tone === 'success' && live(shown),
     );
@@ -117,7 +117,7 @@ describe('deployments', () => {
     await at.deploy('deploy');
     await at.push(goodApp('second'));
     await at.deploy('deploy staging');
-    expect((await at.open(host)).body).toBe('second');
+    await at.answers(host, { status: 200, body: 'second' });
 
     await at.push(crashingApp());
     const crashed = await at.deploy('deploy staging please');
@@ -125,11 +125,11 @@ describe('deployments', () => {
     expect(textOf(crashed)).toContain('exit code 3');
     expect(textOf(crashed)).toContain('cannot find the database');
     expect(textOf(crashed)).toContain('keeps serving');
-    expect((await at.open(host)).body).toBe('second');
+    await at.answers(host, { status: 200, body: 'second' });
 
     await at.push(noApp());
     expect(await at.deploy('deploy')).toMatchObject({ tone: 'danger' });
-    expect((await at.open(host)).body).toBe('second');
+    await at.answers(host, { status: 200, body: 'second' });
 
     const [second] = await at.chat.until((shown) => {
       const now = live(shown).map(({ card }) => card);
@@ -141,11 +141,11 @@ describe('deployments', () => {
     const before = outcomes(at.chat.shown).length;
     if (second) await at.chat.press(second, 'rollback-staging');
     await at.chat.until((shown) => outcomes(shown)[before]);
-    expect((await at.open(host)).body).toBe('first');
+    await at.answers(host, { status: 200, body: 'first' });
     // Its card shows another one live since.
     if (second) await at.chat.press(second, 'rollback-staging');
     await at.chat.until((shown) => shown.find(({ card }) => card.title === 'That one is no longer live'));
-    expect((await at.open(host)).body).toBe('first');
+    await at.answers(host, { status: 200, body: 'first' });
   });
 
   it('asks somebody else before production, and deploys what they approved', async () => {
@@ -162,10 +162,10 @@ describe('deployments', () => {
     await at.push(goodApp('third'));
     await at.chat.press(question.card, APPROVAL_ACTIONS.approve, { user: 'ada' });
     await at.chat.until((shown) => shown.find(({ key }) => key.startsWith('reply:')));
-    expect((await at.open(host)).status).toBe(503);
+    await at.answers(host, { status: 503 });
     await at.chat.press(question.card, APPROVAL_ACTIONS.approve, { user: 'grace' });
     await at.chat.until((shown) => outcomes(shown)[0]);
-    expect(await at.open(host)).toEqual({ status: 200, body: 'second' });
+    await at.answers(host, { status: 200, body: 'second' });
     await at.chat.until((shown) =>
       live(shown).some(({ card }) => textOf(card).includes('Approved by grace')),
     );
@@ -181,11 +181,11 @@ describe('deployments', () => {
     const fix = await at.chat.until((shown) => questions(shown)[1]);
     await at.chat.press(fix.card, APPROVAL_ACTIONS.approve, { user: 'grace' });
     await at.chat.until((shown) => outcomes(shown)[0]);
-    expect((await at.open(host)).body).toBe('security fix');
+    await at.answers(host, { status: 200, body: 'security fix' });
     await at.chat.press(stale.card, APPROVAL_ACTIONS.approve, { user: 'grace' });
     const refused = await at.chat.until((shown) => outcomes(shown)[1]);
     expect(textOf(refused.card)).toContain('What was approved is not what would be deployed now');
-    expect((await at.open(host)).body).toBe('security fix');
+    await at.answers(host, { status: 200, body: 'security fix' });
   });
 
   it('gives the app what its commit says for the environment, shows it, and asks about it', async () => {
@@ -198,7 +198,7 @@ describe('deployments', () => {
       app({ staging: { GREETING: 'hello' }, production: { GREETING: 'welcome' } }),
     );
     await at.deploy('deploy staging');
-    expect(await at.open(`${at.repo}-staging.localhost`)).toEqual({ status: 200, body: 'hello' });
+    await at.answers(`${at.repo}-staging.localhost`, { status: 200, body: 'hello' });
     await at.chat.until((shown) => textOf(live(shown)[0]?.card ?? NO_CARD).includes('`GREETING=hello`'));
 
     await at.chat.say('deploy production');
@@ -214,7 +214,7 @@ describe('deployments', () => {
     await at.push(app({ staging: { PORT: '1' } }));
     const bad = await at.deploy('deploy staging');
     expect(textOf(bad)).toContain('PORT is given by Comio');
-    expect((await at.open(`${at.repo}-staging.localhost`)).body).toBe('hello');
+    await at.answers(`${at.repo}-staging.localhost`, { status: 200, body: 'hello' });
   });
 
   it('says who rejected it', async () => {
@@ -224,7 +224,7 @@ describe('deployments', () => {
     await at.chat.press(question.card, APPROVAL_ACTIONS.reject, { user: 'grace' });
     const outcome = await at.chat.until((shown) => outcomes(shown)[0]);
     expect(textOf(outcome.card)).toContain('Rejected by grace');
-    expect((await at.open(`${at.repo}.localhost`)).status).toBe(503);
+    await at.answers(`${at.repo}.localhost`, { status: 503 });
   });
 
   it('lets one deployment of an environment follow the other, and stops what waits', async () => {
@@ -239,7 +239,7 @@ describe('deployments', () => {
       expect.stringContaining(first.slice(0, 7)),
       expect.stringContaining(second.slice(0, 7)),
     ]);
-    expect((await at.open(host)).body).toBe('second');
+    await at.answers(host, { status: 200, body: 'second' });
     await at.chat.say('deploy production');
     await at.chat.until((shown) => questions(shown)[0]);
     await at.chat.say('stop');

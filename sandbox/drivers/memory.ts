@@ -22,8 +22,8 @@ export interface MemoryDriverOptions {
 }
 
 /**
- * Sandboxes without isolation, for tests of the core: a directory on the host (in memory where the host has
- * /dev/shm) and host processes with an environment of their own. Never for code nobody here wrote.
+ * Sandboxes without isolation, for tests of the core: a directory on the host and host processes
+ * with an environment of their own. Never for code nobody here wrote.
  */
 export function createMemoryDriver(options: MemoryDriverOptions = {}): SandboxDriver {
   const sandboxes = new Map<string, Promise<Sandbox | undefined>>();
@@ -32,7 +32,7 @@ export function createMemoryDriver(options: MemoryDriverOptions = {}): SandboxDr
   const root = (): Promise<string> => {
     home ??= (async () => {
       if (options.directory === undefined) {
-        return await realpath(await mkdtemp(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'comio-')));
+        return await realpath(await mkdtemp(join(tmpdir(), 'comio-')));
       }
       await mkdir(options.directory, { recursive: true });
       return await realpath(options.directory);

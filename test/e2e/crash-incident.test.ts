@@ -16,14 +16,12 @@ const POINTS: Readonly<Record<Stage, readonly string[]>> = {
     'the forge was told, not noted yet: success',
   ],
   break: [
-    'phase begun: Building the image +150 ms',
     'the forge was told, not noted yet: inactive',
     'a deployment is live',
     'instance stopped, not noted yet',
   ],
   diagnose: [
     'a signal was taken in: opened',
-    'sent, not noted yet: incident',
     'evidence stored',
     'the model answered, not noted yet',
     'an incident was diagnosed',
@@ -35,16 +33,14 @@ const POINTS: Readonly<Record<Stage, readonly string[]>> = {
     'pushed, not noted yet',
     'pull request open, not noted yet',
     'the fix is a pull request',
-    'sent, not noted yet: remediation',
   ],
   recover: [
     'a signal was taken in: over',
     'the fix is live, and watched',
     'watch looked',
     'the watch is over',
-    'sent, not noted yet: watch',
   ],
-  production: ['the deployment waits for people', 'a question was closed', 'instance started, not noted yet'],
+  production: ['the deployment waits for people'],
 };
 
 /** The statuses the forge was told, in order. */

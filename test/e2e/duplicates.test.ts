@@ -127,12 +127,12 @@ describe.each(['HTTP', 'Socket Mode'])('Slack over %s', (way) => {
     // Each mention comes as two kinds of events, each of them three times; the slash command comes three times.
     slack.hold();
     const roots = await Promise.all(
-      threads(3).map(() => slack.say({ user: 'ada', text: '@comio new a greeting', copies: COPIES })),
+      threads(2).map(() => slack.say({ user: 'ada', text: '@comio new a greeting', copies: COPIES })),
     );
     slack.slash({ user: 'ada', text: 'new a greeting', copies: COPIES });
     slack.release(disorder(1));
     await slack.idle();
-    await comio.idle(21, 4);
+    await comio.idle(15, 3);
     const delivered = slack.deliveries.filter(({ what }) => what === 'app_mention' || what === '/comio');
     expect(delivered).toHaveLength(roots.length * COPIES + COPIES);
     const own = (await slack.history()).filter(({ user }) => user === slack.ids.bot);
@@ -146,11 +146,11 @@ describe.each(['HTTP', 'Socket Mode'])('Slack over %s', (way) => {
         said.push(await slack.say({ user: 'ada', text: question, thread, copies: COPIES }));
     slack.release(disorder(2));
     await slack.idle();
-    await comio.idle(69, 12);
+    await comio.idle(51, 9);
 
     const undo = await slack.say({ user: 'ada', text: '@comio undo', thread: roots[0], copies: COPIES });
     await slack.idle();
-    await comio.idle(75, 13);
+    await comio.idle(57, 10);
     const [root = ''] = roots;
     const preview = await slack.until(
       async () => (await slack.thread(root)).find((message) => text(message).includes('[Keep]')),
@@ -158,7 +158,7 @@ describe.each(['HTTP', 'Socket Mode'])('Slack over %s', (way) => {
     );
     await slack.press({ ts: preview.ts, user: 'ada', actionId: 'undo-keep', copies: COPIES });
     await slack.idle();
-    await comio.idle(78, 14);
+    await comio.idle(60, 11);
 
     for (const thread of all) {
       const seen = await answers(thread);
@@ -275,10 +275,10 @@ describe('Discord', () => {
       discord.say({ in: where, by, text, mention: 'bot', deliver: COPIES }).id;
 
     discord.hold();
-    const roots = threads(3).map(() => say(channel, 'new a greeting'));
+    const roots = threads(2).map(() => say(channel, 'new a greeting'));
     discord.slash({ in: channel, by, verb: 'new', options: { description: 'a greeting' }, deliver: COPIES });
     discord.release(disorder(5));
-    await comio.idle(12, 4);
+    await comio.idle(9, 3);
     const own = discord.messages(channel).filter(({ author }) => author.id === discord.ids.bot);
     expect(own).toHaveLength(1);
     const all = [...roots, ...own.map(({ id }) => id)];
@@ -289,11 +289,11 @@ describe('Discord', () => {
       say(thread, 'ask who is it for'),
     ]);
     discord.release(disorder(6));
-    await comio.idle(36, 12);
+    await comio.idle(27, 9);
     // A session that is lost for good: the bot reads again what was said lately, and knows it all.
     discord.drop({ forget: true });
     await expect.poll(() => discord.connections(), { timeout: 30_000 }).toBe(1);
-    await comio.idle(36, 12);
+    await comio.idle(27, 9);
 
     for (const thread of all) {
       const seen = [

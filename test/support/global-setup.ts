@@ -1,6 +1,7 @@
 import type { TestProject } from 'vitest/node';
 import { createDockerClient } from '#sandbox/docker-client.ts';
 import { ensureHostPrograms } from './host-programs.ts';
+import { createMemoryDirectory } from './memory-directory.ts';
 import { ensurePostgresImage } from './postgres-image.ts';
 import { prepareDocker } from './prepare-docker.ts';
 import { prometheusPrograms } from './prometheus-programs.ts';
@@ -30,5 +31,11 @@ export default async ({ provide }: TestProject): Promise<() => Promise<void>> =>
   ]);
   const run = String(process.pid);
   provide('testRun', run);
-  return () => removeContainers(run);
+  const memory = await createMemoryDirectory();
+  // The processes of the test files inherit it.
+  if (memory) process.env.TMPDIR = memory.path;
+  return async () => {
+    await removeContainers(run);
+    await memory?.[Symbol.asyncDispose]();
+  };
 };

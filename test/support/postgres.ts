@@ -6,11 +6,13 @@ import Docker from 'dockerode';
 import pg from 'pg';
 import { inject } from 'vitest';
 import { waitForDirectoryLock } from './directory-lock.ts';
+import { freePort } from './free-port.ts';
 import { ensurePostgresImage, POSTGRES_IMAGE, POSTGRES_MAJOR } from './postgres-image.ts';
 import { RUN_LABEL } from './run.ts';
 
 const USER = 'comio';
 const PASSWORD = 'comio:te/st';
+const PORT_LABEL = 'comio.test.port';
 const READY_TIMEOUT_MS = 60_000;
 
 /** Nothing needs to survive the run, so nothing is synced to disk. */
@@ -18,8 +20,7 @@ const START = `set -e
 printf %s "$POSTGRES_TEST_PASSWORD" > /pg/password
 bin=/usr/lib/postgresql/${POSTGRES_MAJOR}/bin
 $bin/initdb --pgdata=/pg/data --username=${USER} --pwfile=/pg/password --auth=scram-sha-256 --encoding=UTF8 --no-sync
-echo 'host all all all scram-sha-256' >> /pg/data/pg_hba.conf
-exec $bin/postgres -D /pg/data -c listen_addresses='*' -c unix_socket_directories=/pg \\
+exec $bin/postgres -D /pg/data -p "$POSTGRES_TEST_PORT" -c listen_addresses=127.0.0.1 -c unix_socket_directories=/pg \\
   -c max_connections=200 -c shared_buffers=64MB -c max_wal_size=128MB \\
   -c fsync=off -c synchronous_commit=off -c full_page_writes=off`;
 
@@ -86,25 +87,22 @@ const startServer = async (run: string): Promise<string> => {
     await ensurePostgresImage(docker);
     const running = await docker.listContainers({ filters: { name: [`^/${name}$`] } });
     if (running.length === 0) {
+      const port = await freePort();
       const container = await docker.createContainer({
         name,
         Image: POSTGRES_IMAGE,
         Cmd: ['sh', '-c', START],
         User: 'postgres',
-        Env: [`POSTGRES_TEST_PASSWORD=${PASSWORD}`],
-        Labels: { [RUN_LABEL]: run },
-        ExposedPorts: { '5432/tcp': {} },
-        HostConfig: {
-          Tmpfs: { '/pg': 'mode=1777' },
-          PortBindings: { '5432/tcp': [{ HostIp: '127.0.0.1', HostPort: '' }] },
-        },
+        Env: [`POSTGRES_TEST_PASSWORD=${PASSWORD}`, `POSTGRES_TEST_PORT=${port}`],
+        Labels: { [RUN_LABEL]: run, [PORT_LABEL]: String(port) },
+        // A published port would send every byte through a proxy process and a bridge.
+        HostConfig: { Tmpfs: { '/pg': 'mode=1777' }, NetworkMode: 'host' },
       });
       await container.start();
     }
   }
-  const { NetworkSettings } = await docker.getContainer(name).inspect();
-  const port = NetworkSettings.Ports['5432/tcp']?.[0]?.HostPort;
-  const url = new URL(`postgres://127.0.0.1:${port}/postgres`);
+  const { Config } = await docker.getContainer(name).inspect();
+  const url = new URL(`postgres://127.0.0.1:${Config.Labels[PORT_LABEL]}/postgres`);
   url.username = USER;
   url.password = encodeURIComponent(PASSWORD);
   await untilReady(docker, name, url.href);

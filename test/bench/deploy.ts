@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { Agent, request as ask, type IncomingMessage } from 'node:http';
+import { Agent, type IncomingMessage, request as send } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Docker from 'dockerode';
@@ -12,10 +12,12 @@ import { createGitHubPeer } from '../peers/github.ts';
 import { testComio } from '../support/comio.ts';
 import { crashingApp, goodApp } from '../support/example-app.ts';
 import { listen } from '../support/listen.ts';
-import { compare, type Result, timed } from './measure.ts';
+import { compare, progress, type Result, resultOf, timed } from './measure.ts';
 
 const suite = 'deploy';
-const LEAST_REQUESTS = 20_000;
+/** In each of the three changes, and before each. */
+const LEAST_REQUESTS = 7000;
+const QUIET_REQUESTS = 2000;
 const CLIENTS = 16;
 
 /** Apps in real containers: what the way through the proxy costs, and what a swap costs whoever is asking meanwhile. */
@@ -32,16 +34,28 @@ export async function* deploySuite(): AsyncGenerator<Result> {
     ours: () => timed(() => get(world.front, labels.app ?? '')),
     theirs: () => timed(() => get(address, labels.app ?? '')),
   });
-  const { requests, failures, seen } = await underLoad(world.front, labels.app ?? '', async () => {
-    await world.deploy(goodApp('second'), 'deploy');
-    await world.deploy(crashingApp(), 'deploy');
-    await world.say('rollback');
-  });
+  const changes = [
+    () => world.deploy(goodApp('second'), 'deploy'),
+    () => world.deploy(crashingApp(), 'deploy'),
+    () => world.say('rollback'),
+  ];
+  const load: Load = { failures: [], seen: new Set() };
+  const ours: number[] = [];
+  const theirs: number[] = [];
+  for (const [index, change] of changes.entries()) {
+    progress(`${suite}/swap: ${index} of ${changes.length} changes`);
+    const of = { at: world.front, app: labels.app ?? '', load };
+    theirs.push(...(await underLoad({ ...of, least: QUIET_REQUESTS, change: async () => undefined })));
+    ours.push(...(await underLoad({ ...of, least: LEAST_REQUESTS, change })));
+  }
+  progress('');
+  const { failures, seen } = load;
   process.stderr.write(
-    `${suite}/swap: deploy, failed deploy and rollback under ${CLIENTS} clients: ${requests} requests, ${failures.length} failed; answers of ${[...seen].sort().join(', ')}\n`,
+    `${suite}/swap: deploy, failed deploy and rollback under ${CLIENTS} clients: ${ours.length} requests, ${failures.length} failed; answers of ${[...seen].sort().join(', ')}\n`,
   );
-  if (failures.length > 0 || requests < LEAST_REQUESTS || !seen.has('first') || !seen.has('second'))
+  if (failures.length > 0 || !seen.has('first') || !seen.has('second'))
     throw new Error(`the swap is not seamless: ${failures.slice(0, 5).join('; ')}`);
+  yield resultOf({ suite, name: 'swap', baseline: 'the same clients, nothing deployed', ours, theirs });
 }
 
 interface Place {
@@ -53,7 +67,7 @@ interface Place {
 const agent = new Agent({ keepAlive: true });
 
 async function get(at: Place, app: string): Promise<{ status: number; body: string }> {
-  const request = ask({ ...at, path: '/', headers: { host: `${app}.localhost` }, agent });
+  const request = send({ ...at, path: '/', headers: { host: `${app}.localhost` }, agent });
   request.end();
   const [answer] = (await once(request, 'response')) as [IncomingMessage];
   let body = '';
@@ -61,32 +75,50 @@ async function get(at: Place, app: string): Promise<{ status: number; body: stri
   return { status: answer.statusCode ?? 0, body };
 }
 
-/** Asks without pause while `work` goes on, and then until there were enough requests. */
-async function underLoad(at: Place, app: string, work: () => Promise<void>) {
-  const failures: string[] = [];
-  const seen = new Set<string>();
+interface Load {
+  failures: string[];
+  /** What was answered. */
+  seen: Set<string>;
+}
+
+/**
+ * Asks without pause while `change` goes on, and then until there were enough requests. Resolves with the milliseconds
+ * each took.
+ */
+async function underLoad(options: {
+  at: Place;
+  app: string;
+  load: Load;
+  least: number;
+  change: () => Promise<void>;
+}): Promise<number[]> {
+  const { at, app, load, least, change } = options;
+  const took: number[] = [];
   let requests = 0;
   let over = false;
+  const ask = async () => {
+    try {
+      const { status, body } = await get(at, app);
+      if (status === 200) load.seen.add(body);
+      else load.failures.push(`${status} ${body}`);
+    } catch (error) {
+      load.failures.push(String(error));
+    }
+  };
   const client = async () => {
-    while (!over || requests < LEAST_REQUESTS) {
+    while (!over || requests < least) {
       requests += 1;
-      try {
-        const { status, body } = await get(at, app);
-        if (status === 200) seen.add(body);
-        else failures.push(`${status} ${body}`);
-      } catch (error) {
-        failures.push(String(error));
-      }
+      took.push(await timed(ask));
     }
   };
   const clients = Array.from({ length: CLIENTS }, client);
   try {
-    await work();
+    await change();
   } finally {
     over = true;
     await Promise.all(clients);
   }
-  return { requests, failures, seen };
+  return took;
 }
 
 async function startWorld() {

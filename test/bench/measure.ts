@@ -43,18 +43,35 @@ export async function compare(options: {
       const ms = await (which === 'ours' ? ours() : theirs());
       if (i >= 0) samples[which].push(ms);
     }
-    process.stderr.write(`\r${suite}/${name}: ${Math.max(0, i + 1)} of ${n} `);
+    progress(`${suite}/${name}: ${Math.max(0, i + 1)} of ${n} `);
   }
-  process.stderr.write('\r\x1b[K');
-  const p50 = quantile(samples.ours, 0.5);
-  const baselineP50 = quantile(samples.theirs, 0.5);
+  progress('');
+  return resultOf({ suite, name, baseline, ...samples });
+}
+
+/** A line that the next one replaces, where somebody looks at it. */
+export function progress(line: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
+}
+
+/** Samples in milliseconds as a line of the result. */
+export function resultOf(measured: {
+  suite: string;
+  name: string;
+  baseline: string;
+  ours: readonly number[];
+  theirs: readonly number[];
+}): Result {
+  const { suite, name, baseline, ours, theirs } = measured;
+  const p50 = quantile([...ours], 0.5);
+  const baselineP50 = quantile([...theirs], 0.5);
   return {
     suite,
     name,
     unit: 'ms',
     p50: round(p50),
-    p95: round(quantile(samples.ours, 0.95)),
-    n,
+    p95: round(quantile([...ours], 0.95)),
+    n: ours.length,
     baseline,
     baselineP50: round(baselineP50),
     ratio: round(p50 / baselineP50),

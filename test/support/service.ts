@@ -26,9 +26,11 @@ export interface ServiceOptions {
   onRecord?: (record: Record<string, unknown>) => void;
   /** A module loaded into the process before everything else. */
   preload?: URL;
-  /** Optimises nothing of PGlite's code: for a process that lives for seconds that takes longer than it saves. */
+  /** Lives for seconds: optimising PGlite's code, and collecting garbage early, would take longer than it saves. */
   shortLived?: boolean;
 }
+
+const SHORT_LIVED = ['--liftoff-only', '--min-semi-space-size=32', '--max-semi-space-size=64'];
 
 /** Starts `bots/main.ts` with exactly this environment (plus PATH and HOME) and waits until it is ready. */
 export async function startService(
@@ -36,7 +38,7 @@ export async function startService(
   { onRecord, preload, shortLived = false }: ServiceOptions = {},
 ): Promise<Service> {
   const { PATH = '', HOME = '' } = process.env;
-  const flags = [...(shortLived ? ['--liftoff-only'] : []), ...(preload ? ['--import', preload.href] : [])];
+  const flags = [...(shortLived ? SHORT_LIVED : []), ...(preload ? ['--import', preload.href] : [])];
   const started = performance.now();
   const child: ChildProcess = spawn(process.execPath, [...flags, 'bots/main.ts'], {
     cwd: new URL('../..', import.meta.url).pathname,

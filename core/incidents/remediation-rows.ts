@@ -5,7 +5,7 @@ import { aroundOnset, deploymentsOf } from './evidence/deployments-seen.ts';
 import type { Incident } from './incidents.ts';
 import type { DiagnosisTable, RemediationTable } from './tables.ts';
 
-/* What a fix is about, read from the rows around it; and whose run a thread is. */
+/* What a fix is about, read from the rows around it. */
 
 export type Remediation = Selectable<RemediationTable>;
 
@@ -45,41 +45,6 @@ export const incidentOf = (db: Reader, id: string): Promise<Incident> =>
 
 export const projectOf = (db: Reader, id: string) =>
   db.selectFrom('project').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
-
-/**
- * A fix that was not published is no ground for further work: the thread belongs again to the run it belonged to
- * before, which is that of the last turn people asked for in it.
- */
-export async function leaveRun(
-  trx: Transaction<Schema>,
-  conversationId: string,
-  runId: string,
-): Promise<void> {
-  const { published_sha } = await trx
-    .selectFrom('run')
-    .select('published_sha')
-    .where('id', '=', runId)
-    .executeTakeFirstOrThrow();
-  if (published_sha !== null) return;
-  const unpublished = trx
-    .selectFrom('remediation')
-    .innerJoin('run', 'run.id', 'remediation.run_id')
-    .select('run.id')
-    .where('run.published_sha', 'is', null);
-  const before = await trx
-    .selectFrom('turn')
-    .select('run_id')
-    .where('conversation_id', '=', conversationId)
-    .where('run_id', 'not in', unpublished)
-    .orderBy('created_at', 'desc')
-    .executeTakeFirst();
-  await trx
-    .updateTable('conversation')
-    .set({ run_id: before?.run_id ?? null })
-    .where('id', '=', conversationId)
-    .where('run_id', '=', runId)
-    .execute();
-}
 
 export const environmentOf = async (db: Reader, id: string | null) =>
   id === null ? undefined : db.selectFrom('environment').selectAll().where('id', '=', id).executeTakeFirst();

@@ -1,84 +1,68 @@
-import { randomUUID } from 'node:crypto';
 import { type Kysely, sql, type Transaction } from 'kysely';
 import { type Forge, ForgeError } from '#adapters/forge/forge.ts';
-import type { Logger } from '#observability/log.ts';
 import type { GitTransport } from '#sandbox/git-transport.ts';
 import { type Sandbox, type SandboxDriver, SandboxError } from '#sandbox/sandbox.ts';
 import { type Approval, type Approvals, digestOf, isApproved } from '../approvals/approvals.ts';
 import { textCard } from '../conversations/card.ts';
-import { answer, audit, type Handlers, type Scene, type Verdict } from '../conversations/handler.ts';
-import type { Outbox } from '../conversations/outbox.ts';
-import type { Person } from '../conversations/surface.ts';
 import type { DeploymentEvent } from '../events.ts';
 import { createPathPolicy, DeniedPath } from '../policy/denied-paths.ts';
 import type { Project } from '../projects/projects.ts';
 import { publish } from '../projects/publish.ts';
-import { Superseded, showTurn } from '../runs/journal.ts';
+import { Superseded } from '../runs/journal.ts';
 import { factsOf } from '../runs/loop.ts';
-import { branchFor, linkRun } from '../runs/start-run.ts';
 import type { Proposal } from '../runs/tools/tool.ts';
 import { oneLine } from '../runs/tools/truncate.ts';
-import { createRun, type OnTurnEnded, openTurn, type Run, startTurn, type Turn } from '../runs/turns.ts';
-import type { Sender } from '../store/queues.ts';
+import type { OnTurnEnded, Run, Turn } from '../runs/turns.ts';
 import type { Schema } from '../store/schema.ts';
 import { toJson } from '../store/storable.ts';
 import { moveIncident, showIncident } from './incidents.ts';
+import { leaveRun } from './leave-run.ts';
 import { approvalCard, publishedCard, pullRequestBody } from './remediation-cards.ts';
-import { remediationRequest } from './remediation-request.ts';
 import {
   contextOf,
   deployedCommit,
-  diagnosisOf,
   environmentOf,
-  faultyCommit,
   incidentOf,
-  leaveRun,
   messageIdOf,
   OPEN,
-  openRemediation,
   projectOf,
   type Remediation,
   turnOf,
 } from './remediation-rows.ts';
+import {
+  COMIO,
+  createRemediationStart,
+  type RemediationStart,
+  type RemediationStartDeps,
+} from './remediation-start.ts';
 import type { Watch } from './watch.ts';
 
-export interface RemediationDeps {
+export interface RemediationDeps extends RemediationStartDeps {
   db: Kysely<Schema>;
-  jobs: Sender;
-  outbox: Outbox;
   approvals: Approvals;
   driver: SandboxDriver;
   transport: GitTransport;
   forge: Forge | undefined;
   watch: Pick<Watch, 'begin'>;
   deniedPaths: readonly string[];
-  /** A diagnosis that blames the code starts to work on a fix. */
-  autoFix: boolean;
-  log: Logger;
 }
 
-export interface RemediationService {
-  /** In the transaction that writes a diagnosis. */
-  onDiagnosed(trx: Transaction<Schema>, incidentId: string): Promise<void>;
+export interface RemediationService extends RemediationStart {
   /** In the transaction that ends a turn. */
   onTurnEnded: OnTurnEnded;
   /** In the transaction that makes a deployment live. */
   onLive(trx: Transaction<Schema>, event: DeploymentEvent): Promise<void>;
-  handlers: Handlers;
   /** The job `remediation`: takes it as far as it goes. Throws what is worth a retry. */
   advance(remediationId: string, signal: AbortSignal): Promise<void>;
   /** The job was retried in vain. */
   giveUp(remediationId: string, error: string): Promise<void>;
 }
 
-/** Below this a diagnosis is a guess, and a run on a guess costs more than it finds. */
-const MIN_CONFIDENCE = 0.5;
 /** Where GitHub or git could not be asked for the length of a job's retries. */
 const LOOK_AGAIN_MS = 10 * 60_000;
-const COMIO: Person = { id: 'comio', name: 'Comio', claims: [] };
 
 /**
- * From a diagnosis to a pull request. A row says where it stands: the run works on it, people are asked, it is
+ * From the start of a fix to its pull request. A row says where it stands: the run works on it, people are asked, it is
  * published, it waits for its deployment; then the watch has it. Every step is one fenced transaction.
  */
 export function createRemediation(deps: RemediationDeps): RemediationService {
@@ -87,106 +71,6 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
 
   const wake = (trx: Transaction<Schema>, remediationId: string) =>
     jobs.send('remediation', { remediationId }, { trx });
-
-  async function onDiagnosed(trx: Transaction<Schema>, incidentId: string): Promise<void> {
-    const diagnosis = await diagnosisOf(trx, incidentId);
-    if (!deps.autoFix || diagnosis?.category !== 'code' || diagnosis.confidence < MIN_CONFIDENCE) return;
-    const { problem, waits } = await start(trx, incidentId, COMIO);
-    if (problem === undefined) return;
-    log.info({ incident: incidentId, problem }, 'no fix is tried');
-    if (!waits) return;
-    const { conversation_id } = await incidentOf(trx, incidentId);
-    const card = textCard('No fix was begun', 'warning', problem);
-    await outbox.answer(trx, conversation_id, `incident:${incidentId}:fix-waits`, card);
-  }
-
-  /** Makes run and turn; `problem` says in words for people why not, `waits` that they may ask again later. */
-  async function start(
-    trx: Transaction<Schema>,
-    incidentId: string,
-    by: Person,
-  ): Promise<{ problem?: string; waits?: boolean }> {
-    const incident = await trx
-      .selectFrom('incident')
-      .selectAll()
-      .where('id', '=', incidentId)
-      .forNoKeyUpdate()
-      .executeTakeFirst();
-    if (!incident || incident.ended_at) return { problem: 'The incident is over.' };
-    const open = await openRemediation(trx, incidentId);
-    if (open) return { problem: OPEN_WORDS[open.state] };
-    const diagnosis = await diagnosisOf(trx, incidentId);
-    if (!diagnosis?.root_cause) return { problem: 'There is no diagnosis that names a cause.' };
-    const project = await projectOf(trx, incident.project_id);
-    const baseSha = await faultyCommit(trx, incident);
-    if (baseSha === undefined || project.clone_url === null)
-      return {
-        problem: 'Nothing of this project is deployed by Comio, so there is no commit to start from.',
-      };
-    // What people say and stop in the thread stays theirs while it is worked on.
-    const { run_id: current } = await trx
-      .selectFrom('conversation')
-      .select('run_id')
-      .where('id', '=', incident.conversation_id)
-      .forNoKeyUpdate()
-      .executeTakeFirstOrThrow();
-    const busy = current === null ? undefined : await openTurn(trx, current);
-    if (busy)
-      return {
-        waits: true,
-        problem: `The thread of this incident is at work on "${oneLine(busy.request, 80)}". When that has ended or was stopped, press "Try a fix" on the incident's card.`,
-      };
-    const id = randomUUID();
-    const run = await createRun(trx, {
-      projectId: project.id,
-      title: `Fix: ${oneLine(diagnosis.root_cause, 80)}`,
-      branch: branchFor(`fix ${diagnosis.root_cause}`),
-      baseSha,
-    });
-    await trx
-      .insertInto('remediation')
-      .values({
-        id,
-        incident_id: incidentId,
-        run_id: run.id,
-        base_sha: baseSha,
-        state: 'working',
-        requested_by: toJson(by),
-      })
-      .execute();
-    await linkRun(trx, incident.conversation_id, run);
-    const text = await remediationRequest(trx, { incidentId, rootCause: diagnosis.root_cause, baseSha });
-    await moveIncident(trx, incidentId, ['open', 'diagnosing', 'diagnosed', 'unresolved'], 'fixing');
-    const { turn } = await startTurn(trx, jobs, {
-      runId: run.id,
-      conversationId: incident.conversation_id,
-      messageId: messageIdOf(id),
-      verb: 'remediate',
-      text,
-      person: COMIO,
-    });
-    await showTurn(trx, outbox, turn, run);
-    await showIncident(trx, outbox, incidentId);
-    log.info({ remediation: id, incident: incidentId, base: baseSha }, 'working on a fix');
-    return {};
-  }
-
-  async function pressed(scene: Scene, incidentId: string): Promise<Verdict> {
-    const { trx, conversation, inbound } = scene;
-    const incident = await trx
-      .selectFrom('incident')
-      .select(['project_id', 'conversation_id'])
-      .where('id', '=', incidentId)
-      .executeTakeFirst();
-    const here =
-      incident?.conversation_id === conversation.id || incident?.project_id === conversation.project_id;
-    const { problem } = here
-      ? await start(trx, incidentId, inbound.author)
-      : { problem: 'This incident is not of this thread.' };
-    if (problem !== undefined) return answer(outbox, scene, textCard('No fix was begun', 'warning', problem));
-    await audit(scene, 'remediation.start', incidentId, {});
-    return { outcome: 'answered' };
-  }
 
   const onTurnEnded: OnTurnEnded = async (trx, turn) => {
     const remediation = await trx
@@ -469,13 +353,9 @@ export function createRemediation(deps: RemediationDeps): RemediationService {
 
   approvals.onDecided('remediation', onDecided);
   return {
-    onDiagnosed,
+    ...createRemediationStart(deps),
     onTurnEnded,
     onLive,
-    handlers: {
-      verbs: {},
-      actions: { 'incident-fix': { role: 'operator', handle: (scene, { args }) => pressed(scene, args) } },
-    },
     advance,
     giveUp,
   };
@@ -493,13 +373,6 @@ const digestFor = (
   { branch }: Pick<Run, 'branch'>,
   { base, sha, diffDigest, title, body }: Proposal,
 ): string => digestOf({ repository: clone_url, branch, base, sha, diff: diffDigest, title, body });
-
-const OPEN_WORDS: Readonly<Record<(typeof OPEN)[number], string>> = {
-  working: 'A fix is being worked on already.',
-  proposed: 'A proposed fix waits for approval.',
-  approved: 'A fix is being published.',
-  published: 'The fix is a pull request already; it waits for its merge and deployment.',
-};
 
 function whyNothing(turn: Turn, reproduced: boolean): string {
   if (turn.state === 'stopped') return `Stopped by ${turn.stop_requested_by ?? 'someone'}.`;

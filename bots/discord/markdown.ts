@@ -4,7 +4,7 @@ import { escapeMarkdown } from 'discord.js';
 const disarm = (text: string): string =>
   text.replace(/@(?=everyone|here)/g, '@\u200b').replace(/<(?=[@#/:]|a:|t:|id:)/g, '<\u200b');
 
-/** In characters: discord.js looks back over the whole line at every mark, which takes a second for 20,000 of them. */
+/** In characters: discord.js looks back over the whole line at every mark, 0.9 s for 20,000 characters half of them marks. */
 const LONG = 1000;
 
 /** Plain text, shown as it is. Addresses in it stay links unless it is long. */

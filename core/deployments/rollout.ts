@@ -75,18 +75,7 @@ export function createRollout(deps: RolloutDeps): (deploymentId: string, job: Ab
     const { id } = journal.deployment;
     await journal.begin('Starting', { state: 'starting' });
     await deps.record(id);
-    const instance = await target.start(
-      specOf(
-        {
-          deployment: journal.deployment,
-          environment: journal.environment,
-          project: journal.project,
-          release,
-        },
-        deps.limits,
-      ),
-      signal,
-    );
+    const instance = await target.start(specOf({ ...journal, release }, deps.limits), signal);
     deps.log.debug({ deployment: id }, 'instance started, not noted yet');
     await journal.end('Started', { address: toJson(instance.address) });
     await check(journal, signal);

@@ -40,16 +40,17 @@ export async function* deploySuite(): AsyncGenerator<Result> {
     () => world.say('rollback'),
   ];
   const load: Load = { failures: [], seen: new Set() };
-  const ours: number[] = [];
-  const theirs: number[] = [];
+  const during: number[][] = [];
+  const quiet: number[][] = [];
   for (const [index, change] of changes.entries()) {
     progress(`${suite}/swap: ${index} of ${changes.length} changes`);
     const of = { at: world.front, app: labels.app ?? '', load };
-    theirs.push(...(await underLoad({ ...of, least: QUIET_REQUESTS, change: async () => undefined })));
-    ours.push(...(await underLoad({ ...of, least: LEAST_REQUESTS, change })));
+    quiet.push(await underLoad({ ...of, least: QUIET_REQUESTS, change: async () => undefined }));
+    during.push(await underLoad({ ...of, least: LEAST_REQUESTS, change }));
   }
   progress('');
   const { failures, seen } = load;
+  const [ours, theirs] = [during.flat(), quiet.flat()];
   process.stderr.write(
     `${suite}/swap: deploy, failed deploy and rollback under ${CLIENTS} clients: ${ours.length} requests, ${failures.length} failed; answers of ${[...seen].sort().join(', ')}\n`,
   );
